@@ -1,0 +1,30 @@
+//! The business contracts, generated from `proto/titan/`. The modules mirror the
+//! packages; nothing here is written by hand.
+
+/// Applications of people for projects: package `titan.applicants`.
+pub mod applicants {
+    /// Package `titan.applicants.v1`.
+    pub mod v1 {
+        tonic::include_proto!("titan.applicants.v1");
+    }
+}
+
+/// Users, sessions and the keys of their tokens: package `titan.identity`.
+pub mod identity {
+    /// Package `titan.identity.v1`.
+    pub mod v1 {
+        tonic::include_proto!("titan.identity.v1");
+    }
+}
+
+/// Projects that people can apply for: package `titan.projects`.
+pub mod projects {
+    /// Package `titan.projects.v1`.
+    pub mod v1 {
+        tonic::include_proto!("titan.projects.v1");
+    }
+}
+
+/// Every contract of this package and what it imports, as an encoded
+/// `google.protobuf.FileDescriptorSet` with options and comments.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
