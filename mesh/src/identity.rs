@@ -16,7 +16,7 @@ use http::{HeaderMap, header::AUTHORIZATION};
 
 pub use key::{KeySet, SigningKey};
 pub use process::MeshKey;
-pub use token::{Claims, TokenError};
+pub use token::{AUDIENCE, Claims, DEFAULT_ISSUER, TokenError};
 pub use verifier::{KeySource, Verifier};
 
 /// The token in an `authorization: Bearer …` header (RFC 6750 §2.1).

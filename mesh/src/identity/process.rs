@@ -17,7 +17,7 @@ use http::{HeaderName, HeaderValue};
 use ring::hmac;
 use tonic::{Code, Status};
 
-use super::cache::Cache;
+use super::{cache::Cache, unix_now};
 use crate::status;
 
 /// The header that carries a proof. An edge removes it from what comes from
@@ -85,23 +85,10 @@ impl From<ProofError> for Status {
     }
 }
 
-/// The key that the processes of one mesh share. Clones share their memory.
-#[derive(Clone)]
+/// The key that the processes of one mesh share.
 pub struct MeshKey {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
     key: hmac::Key,
-    minted: ArcSwapOption<Minted>,
     verified: Cache<Arc<str>>,
-}
-
-/// The proof in use.
-struct Minted {
-    name: String,
-    ends: u64,
-    proof: HeaderValue,
 }
 
 impl MeshKey {
@@ -129,54 +116,29 @@ impl MeshKey {
         // A key of its own, so that nothing else made with the secret passes for a proof.
         let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let derived = hmac::sign(&secret, HEADER.as_str().as_bytes());
-        let inner = Inner {
-            key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
-            minted: ArcSwapOption::empty(),
-            verified: Cache::new(REMEMBERED_PROOFS),
-        };
         Ok(Self {
-            inner: Arc::new(inner),
+            key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+            verified: Cache::new(REMEMBERED_PROOFS),
         })
     }
 
-    /// A proof that this process is `name`, good for one to two minutes from
-    /// `now` (seconds since 1970).
+    /// A proof that this process is `name`, good for [`PROOF_LIFETIME_SECS`] from
+    /// `now` (seconds since 1970). A [`Prover`] keeps one for many calls.
     ///
     /// # Panics
     /// When `name` is not of the form `[a-z0-9-]{1,63}`: an application's name is
     /// written in its source.
     #[must_use]
     pub fn prove(&self, name: &str, now: u64) -> HeaderValue {
-        let good = |minted: &Minted| {
-            minted.name == name
-                && minted.ends.saturating_sub(PROOF_LIFETIME_SECS / 2) > now
-                // After a clock was set back, the old proof would look too long-lived.
-                && minted.ends <= now + PROOF_LIFETIME_SECS
-        };
-        match &*self.inner.minted.load() {
-            Some(minted) if good(minted) => minted.proof.clone(),
-            _ => self.mint(name, now),
-        }
-    }
-
-    fn mint(&self, name: &str, now: u64) -> HeaderValue {
         assert!(
             is_name(name),
             "an application's name is made of a-z, 0-9 and -"
         );
-        let ends = now + PROOF_LIFETIME_SECS;
-        let mut proof = format!("v1.{name}.{ends}");
-        let mac = hmac::sign(&self.inner.key, proof.as_bytes());
+        let mut proof = format!("v1.{name}.{}", now + PROOF_LIFETIME_SECS);
+        let mac = hmac::sign(&self.key, proof.as_bytes());
         proof.push('.');
         URL_SAFE_NO_PAD.encode_string(mac, &mut proof);
-        let proof = HeaderValue::try_from(proof).expect("letters, digits, dots, - and _");
-        let minted = Minted {
-            name: name.to_owned(),
-            ends,
-            proof: proof.clone(),
-        };
-        self.inner.minted.store(Some(Arc::new(minted)));
-        proof
+        HeaderValue::try_from(proof).expect("letters, digits, dots, - and _")
     }
 
     /// The name that a proof proves at `now` (seconds since 1970).
@@ -185,7 +147,7 @@ impl MeshKey {
     /// See [`ProofError`].
     pub fn verify(&self, proof: &HeaderValue, now: u64) -> Result<Arc<str>, ProofError> {
         let bytes = proof.as_bytes();
-        if let Some(name) = self.inner.verified.get(bytes, now) {
+        if let Some(name) = self.verified.get(bytes, now) {
             return Ok(name);
         }
         let (name, ends) = self.check(bytes)?;
@@ -193,7 +155,7 @@ impl MeshKey {
             return Err(ProofError::OutOfTime);
         }
         let name: Arc<str> = name.into();
-        self.inner.verified.put(bytes, ends, name.clone());
+        self.verified.put(bytes, ends, name.clone());
         Ok(name)
     }
 
@@ -208,7 +170,7 @@ impl MeshKey {
         let mac = URL_SAFE_NO_PAD
             .decode(mac)
             .map_err(|_| ProofError::Malformed)?;
-        hmac::verify(&self.inner.key, message.as_bytes(), &mac).map_err(|_| ProofError::Forged)?;
+        hmac::verify(&self.key, message.as_bytes(), &mac).map_err(|_| ProofError::Forged)?;
         message
             .strip_prefix("v1.")
             .and_then(|rest| rest.split_once('.'))
@@ -221,6 +183,60 @@ impl MeshKey {
 impl fmt::Debug for MeshKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MeshKey(…)")
+    }
+}
+
+/// Proves one process's name, call after call.
+pub struct Prover {
+    key: Arc<MeshKey>,
+    name: &'static str,
+    minted: ArcSwapOption<Minted>,
+}
+
+/// The proof in use.
+struct Minted {
+    at: u64,
+    proof: HeaderValue,
+}
+
+impl Prover {
+    /// Proves `name` with `key`.
+    #[must_use]
+    pub fn new(key: Arc<MeshKey>, name: &'static str) -> Self {
+        Self {
+            key,
+            name,
+            minted: ArcSwapOption::empty(),
+        }
+    }
+
+    /// A proof that is good for one to two minutes.
+    #[must_use]
+    pub fn proof(&self) -> HeaderValue {
+        self.proof_at(unix_now())
+    }
+
+    fn proof_at(&self, now: u64) -> HeaderValue {
+        // Also minted anew after the clock was set back, or the old one would look too long-lived.
+        let fresh = |at: u64| at <= now && now - at < PROOF_LIFETIME_SECS / 2;
+        match &*self.minted.load() {
+            Some(minted) if fresh(minted.at) => minted.proof.clone(),
+            _ => {
+                let proof = self.key.prove(self.name, now);
+                let minted = Minted {
+                    at: now,
+                    proof: proof.clone(),
+                };
+                self.minted.store(Some(Arc::new(minted)));
+                proof
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Prover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prover({})", self.name)
     }
 }
 
@@ -280,19 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_is_kept_for_half_its_life_and_made_anew_for_another_name() {
-        let key = key(1);
-        let first = key.prove("projects", NOW);
-        assert_eq!(
-            key.prove("projects", NOW + PROOF_LIFETIME_SECS / 2 - 1),
-            first
-        );
-        assert_ne!(key.prove("projects", NOW + PROOF_LIFETIME_SECS / 2), first);
-        assert_ne!(key.prove("applicants", NOW), first);
-        assert_ne!(
-            key.prove("applicants", NOW - 1000),
-            key.prove("applicants", NOW)
-        );
+    fn a_proof_is_kept_for_half_its_life_and_made_anew_when_the_clock_is_set_back() {
+        let prover = Prover::new(Arc::new(key(1)), "projects");
+        let first = prover.proof_at(NOW);
+        assert_eq!(prover.proof_at(NOW + PROOF_LIFETIME_SECS / 2 - 1), first);
+        assert_ne!(prover.proof_at(NOW + PROOF_LIFETIME_SECS / 2), first);
+        assert_eq!(prover.proof_at(NOW), first);
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// prolong the life of a stolen one.
 pub const CLOCK_SKEW_SECS: u64 = 60;
 
+/// `aud` of the tokens that services of this mesh accept.
+pub const AUDIENCE: &str = "titan";
+
+/// `iss` where no other is set: the edge of a mesh on the own machine.
+pub const DEFAULT_ISSUER: &str = "http://127.0.0.1:8080";
+
 /// RFC 9068 §2.1: keeps other JWTs of the same issuer from being used as access
 /// tokens.
 const TYPE: &str = "at+jwt";
