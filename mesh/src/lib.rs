@@ -1,7 +1,40 @@
 //! The runtime of a call: everything between a handler and the socket, on both
 //! sides, decided from the contract. Knows no business name.
+//!
+//! A process is an [`App`]; it serves [`Routes`] through a [`Server`] and calls
+//! others through [`Channel`]s. What a handler needs to know of its call is in
+//! [`call`]; how it refuses is in [`status`].
 
+mod access;
+mod app;
+mod backoff;
+pub mod call;
+mod channel;
+pub mod contract;
+pub mod deadline;
+pub mod identity;
+mod keepalive;
 pub mod proto;
+pub mod reflection;
+mod registrar;
+mod resolver;
+mod server;
+pub mod settings;
+pub mod signal;
+pub mod status;
+mod telemetry;
+pub mod testing;
+mod trace;
+pub mod validate;
+
+pub use app::App;
+pub use backoff::Backoff;
+pub use call::{Caller, User};
+pub use channel::{Channel, ResponseBody};
+pub use resolver::registry::{Instances, Registry};
+pub use server::{RequestBody, Routes, ServeError, Server};
+pub use settings::{Settings, SettingsError};
+pub use telemetry::metrics::resident_bytes;
 
 /// The mesh's own contracts and what they import, as an encoded
 /// `google.protobuf.FileDescriptorSet` with options and comments.

@@ -1,0 +1,303 @@
+//! A process of the mesh: its settings, its identity, its way to the others.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    channel::{Channel, Common},
+    contract::Contracts,
+    identity::{MeshKey, Verifier, process::Prover},
+    proto::key_service_client::KeyServiceClient,
+    resolver::{
+        Resolver, Target, View,
+        fixed::{Fixed, Nothing},
+        registry::Registry,
+    },
+    server::{Limits, Server},
+    settings::{Settings, SettingsError},
+    telemetry::{self, Telemetry},
+};
+
+/// The audience that access tokens of a mesh are for.
+const AUDIENCE: &str = "titan";
+
+/// A process of the mesh. Clones are the same process.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: &'static str,
+    listen: SocketAddr,
+    admin_listen: SocketAddr,
+    advertise: Option<String>,
+    database: String,
+    limits: Limits,
+    telemetry: Telemetry,
+    common: Common,
+    mesh_key: Option<Arc<MeshKey>>,
+    verifier: Option<Verifier>,
+    /// The registry: how to reach it, and what it knows.
+    registry: Option<(Channel, Registry)>,
+    resolver: Box<dyn Resolver>,
+    channels: Mutex<HashMap<String, Channel>>,
+}
+
+/// What is set about the process itself.
+struct Config {
+    listen: SocketAddr,
+    admin_listen: SocketAddr,
+    advertise: Option<String>,
+    database: String,
+    registry: Option<String>,
+    static_endpoints: Vec<(String, String)>,
+    token_keys: Option<String>,
+    token_issuer: String,
+}
+
+impl Config {
+    fn read(settings: &mut Settings) -> Self {
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let default_database = format!("sqlite:.titan/data/{}.db", settings.app());
+        Self {
+            listen: settings.get("listen", anywhere),
+            admin_listen: settings.get("admin_listen", anywhere),
+            advertise: settings.optional("advertise"),
+            database: settings.get("database", default_database),
+            registry: settings.optional("registry"),
+            static_endpoints: static_endpoints(settings),
+            token_keys: settings.optional("token_keys"),
+            token_issuer: settings.get("token_issuer", "http://127.0.0.1:8080".to_owned()),
+        }
+    }
+}
+
+fn static_endpoints(settings: &mut Settings) -> Vec<(String, String)> {
+    let entries: Vec<String> = settings.get("static_endpoints", Vec::new());
+    let pairs: Vec<(String, String)> = entries
+        .iter()
+        .filter_map(|entry| entry.split_once('='))
+        .map(|(app, address)| (app.trim().to_owned(), address.trim().to_owned()))
+        .collect();
+    let whole = pairs.len() == entries.len();
+    settings.require("static_endpoints", whole, "must be a list of app=host:port");
+    pairs
+}
+
+fn mesh_key(settings: &mut Settings) -> Option<MeshKey> {
+    let path: PathBuf = settings.optional("mesh_key_file")?;
+    match MeshKey::load(&path) {
+        Ok(key) => Some(key),
+        Err(error) => {
+            settings.require(
+                "mesh_key_file",
+                false,
+                &format!("{}: {error}", path.display()),
+            );
+            None
+        }
+    }
+}
+
+impl App {
+    /// Reads the mesh's own settings, after a service has read its own, and
+    /// starts logs and traces. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// Every mistake in the settings, the service's included.
+    pub fn new(mut settings: Settings) -> Result<Self, SettingsError> {
+        let mesh_key = mesh_key(&mut settings);
+        Self::assemble(settings, mesh_key)
+    }
+
+    pub(crate) fn assemble(
+        mut settings: Settings,
+        mesh_key: Option<MeshKey>,
+    ) -> Result<Self, SettingsError> {
+        let name = settings.app();
+        let config = Config::read(&mut settings);
+        let limits = Limits::read(&mut settings);
+        let telemetry_config = telemetry::Config::read(&mut settings);
+        let telemetry = Telemetry::start(&telemetry_config);
+        if let Err(error) = &telemetry {
+            settings.require("otlp_endpoint", false, &error.to_string());
+        }
+        settings.finish()?;
+        let telemetry = telemetry.expect("an error was a mistake in the settings");
+
+        let mesh_key = mesh_key.map(Arc::new);
+        let common = Common {
+            contracts: Arc::new(ArcSwap::from_pointee(own_contracts())),
+            prover: mesh_key.clone().map(|key| Arc::new(Prover::new(key, name))),
+            trace_ratio: telemetry_config.ratio,
+        };
+        let registry = config.registry.map(|address| {
+            let channel = Channel::open("registry", fixed(&address), common.clone());
+            (channel.clone(), Registry::watch(channel))
+        });
+        let others: Box<dyn Resolver> = match &registry {
+            Some((_, registry)) => Box::new(registry.clone()),
+            None => Box::new(Nothing::default()),
+        };
+        let resolver = Box::new(Fixed::new(config.static_endpoints, others));
+        let verifier = config.token_keys.map(|issuer| {
+            let channel = Channel::open(&issuer, resolver.watch(&issuer), common.clone());
+            let keys = Arc::new(KeyServiceClient::new(channel));
+            Verifier::new(config.token_issuer, AUDIENCE, keys)
+        });
+        Ok(Self {
+            inner: Arc::new(Inner {
+                name,
+                listen: config.listen,
+                admin_listen: config.admin_listen,
+                advertise: config.advertise,
+                database: config.database,
+                limits,
+                telemetry,
+                common,
+                mesh_key,
+                verifier,
+                registry,
+                resolver,
+                channels: Mutex::default(),
+            }),
+        })
+    }
+
+    /// The application's name, by which others open channels to it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.inner.name
+    }
+
+    /// Setting `database`: the URL of the application's own database.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.inner.database
+    }
+
+    /// A channel to an application by its name. Channels to the same application
+    /// share their connections.
+    #[must_use]
+    pub fn channel(&self, app: &str) -> Channel {
+        let mut channels = self
+            .inner
+            .channels
+            .lock()
+            .expect("nothing panics while it is held");
+        let open = || {
+            let view = self.inner.resolver.watch(app);
+            Channel::open(app, view, self.inner.common.clone())
+        };
+        channels.entry(app.to_owned()).or_insert_with(open).clone()
+    }
+
+    /// A channel to one address.
+    #[must_use]
+    pub fn endpoint(&self, address: &str) -> Channel {
+        Channel::open(address, fixed(address), self.inner.common.clone())
+    }
+
+    /// What the registry knows; `None` in a process without one.
+    #[must_use]
+    pub fn registry(&self) -> Option<&Registry> {
+        self.inner.registry.as_ref().map(|(_, registry)| registry)
+    }
+
+    /// Makes the policies of contracts known to the channels of a process that
+    /// calls but does not serve; [`Server::contracts`] does the same.
+    ///
+    /// # Errors
+    /// A contract that the mesh cannot carry out.
+    pub fn know(&self, descriptor_set: &[u8]) -> Result<(), crate::contract::ContractError> {
+        let contracts = Contracts::load(&[descriptor_set])?;
+        self.contracts().rcu(|known| known.extended(&contracts));
+        Ok(())
+    }
+
+    /// A server to put services in.
+    pub fn serve(&self) -> Server {
+        Server::new(self.clone())
+    }
+
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.inner.listen
+    }
+
+    pub(crate) fn admin_listen(&self) -> SocketAddr {
+        self.inner.admin_listen
+    }
+
+    /// The address that others are told: the bound one, or the port of it at the
+    /// host that `advertise` names.
+    pub(crate) fn advertised(&self, bound: SocketAddr) -> String {
+        match &self.inner.advertise {
+            Some(host) => format!("{host}:{}", bound.port()),
+            None => bound.to_string(),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    pub(crate) fn contracts(&self) -> &ArcSwap<Contracts> {
+        &self.inner.common.contracts
+    }
+
+    pub(crate) fn trace_ratio(&self) -> f64 {
+        self.inner.common.trace_ratio
+    }
+
+    pub(crate) fn mesh_key(&self) -> Option<&Arc<MeshKey>> {
+        self.inner.mesh_key.as_ref()
+    }
+
+    pub(crate) fn verifier(&self) -> Option<&Verifier> {
+        self.inner.verifier.as_ref()
+    }
+
+    pub(crate) fn registry_channel(&self) -> Option<Channel> {
+        self.inner
+            .registry
+            .as_ref()
+            .map(|(channel, _)| channel.clone())
+    }
+
+    /// Sends the spans that are not sent yet; a process that ends does so last.
+    pub async fn flush_telemetry(&self) {
+        self.inner.telemetry.flush().await;
+    }
+}
+
+fn own_contracts() -> Contracts {
+    Contracts::load(&[]).expect("the mesh's own contracts are checked by its tests")
+}
+
+fn fixed(address: &str) -> tokio::sync::watch::Receiver<View> {
+    let target = Target {
+        address: address.to_owned(),
+        instance: String::new(),
+    };
+    let view = View {
+        known: true,
+        targets: vec![target],
+    };
+    tokio::sync::watch::Sender::new(view).subscribe()
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("name", &self.inner.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! The client side of a call. A [`Channel`] is what tonic's generated clients
+//! need (`tower::Service` over HTTP requests); beneath it are connections driven
+//! by the `h2` crate, without a worker task or a buffer on the way.
+//!
+//! Why not tonic's own channel? It puts a buffer with one worker in front of
+//! every call, its timeout ends at the response's headers and reads CANCELLED,
+//! its balancer picks dead endpoints, and the GOAWAY's last stream id, which
+//! proves that a request was not processed, does not reach it.
+
+mod attempts;
+mod budget;
+mod endpoint;
+mod failure;
+mod outcome;
+pub(crate) mod payload;
+mod pool;
+mod response;
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use arc_swap::ArcSwap;
+use http::{HeaderValue, Request, Response, uri::Authority};
+use tonic::{Status, body::Body};
+
+pub use self::response::ResponseBody;
+use self::{budget::Budget, pool::Pool};
+pub(crate) use self::{failure::deadline_exceeded, response::code_of};
+use crate::{contract::Contracts, identity::process::Prover, resolver::View};
+
+/// Calls one application. Clones share connections, budget and all.
+///
+/// Within a handler, a call inherits what is left of the handled call's
+/// deadline, its trace, and its user's token. A call is cancelled by dropping
+/// its future or its response's body.
+///
+/// Errors are [`Status`]es: UNAVAILABLE when no instance could be reached,
+/// DEADLINE_EXCEEDED when the time ran out, whatever it ran out on.
+#[derive(Clone)]
+pub struct Channel {
+    shared: Arc<Shared>,
+    authorization: Option<HeaderValue>,
+}
+
+/// What every clone of a channel uses.
+pub(crate) struct Shared {
+    app: String,
+    authority: Authority,
+    pool: Pool,
+    budget: Budget,
+    common: Common,
+}
+
+/// What every channel of a process uses.
+#[derive(Clone)]
+pub(crate) struct Common {
+    /// Contracts of everything this process serves or calls.
+    pub(crate) contracts: Arc<ArcSwap<Contracts>>,
+    /// Proves this process's name; absent in a mesh without a key.
+    pub(crate) prover: Option<Arc<Prover>>,
+    pub(crate) trace_ratio: f64,
+}
+
+impl Channel {
+    /// A channel to the instances in a view; must be called within a runtime.
+    pub(crate) fn open(
+        app: &str,
+        view: tokio::sync::watch::Receiver<View>,
+        common: Common,
+    ) -> Self {
+        // The authority is only a name here: which address is called is the
+        // resolver's business.
+        let authority = Authority::try_from(app).unwrap_or(Authority::from_static("mesh"));
+        let shared = Shared {
+            app: app.to_owned(),
+            authority,
+            pool: Pool::follow(view),
+            budget: Budget::default(),
+            common,
+        };
+        Self {
+            shared: Arc::new(shared),
+            authorization: None,
+        }
+    }
+
+    /// The same channel, calling for a user: `token` is sent with every call
+    /// that carries no `authorization` of its own.
+    ///
+    /// # Errors
+    /// A token that cannot stand in a header.
+    pub fn with_token(&self, token: &str) -> Result<Self, http::header::InvalidHeaderValue> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
+        value.set_sensitive(true);
+        Ok(Self {
+            shared: self.shared.clone(),
+            authorization: Some(value),
+        })
+    }
+
+    /// The application that is called.
+    #[must_use]
+    pub fn app(&self) -> &str {
+        &self.shared.app
+    }
+
+    /// Addresses of the instances that can be called now.
+    #[must_use]
+    pub fn ready(&self) -> Vec<String> {
+        self.shared.pool.ready()
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("app", &self.shared.app)
+            .finish_non_exhaustive()
+    }
+}
+
+impl tower::Service<Request<Body>> for Channel {
+    type Response = Response<ResponseBody>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
+
+    /// Always ready: waiting for an instance is part of the call, so that the
+    /// deadline covers it.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let shared = self.shared.clone();
+        let authorization = self.authorization.clone();
+        Box::pin(async move { attempts::run(shared, authorization, request).await })
+    }
+}

@@ -1,0 +1,77 @@
+//! The retry budget: a bound on what repetition adds to the load of a service
+//! that is already failing.
+//!
+//! Why a budget and not only a maximum per call? With a maximum of two attempts,
+//! an outage doubles the load of the service at the moment it can bear the least;
+//! three layers of such callers make it eight times as much. A budget lets single
+//! failures be repeated at once and stops repeating when failure is the rule.
+
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+/// One repetition costs this many tokens.
+const COST: i64 = 1_000;
+/// Every call earns this many: repetitions may be a fifth of the calls.
+const EARNED_PER_CALL: i64 = 200;
+/// The most that is saved: a burst of a hundred repetitions after quiet times.
+const MOST: i64 = 100 * COST;
+/// What a new channel starts with, so that its first failures are repeated.
+const INITIAL: i64 = 10 * COST;
+
+/// Tokens shared by all calls of one channel.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    tokens: AtomicI64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            tokens: AtomicI64::new(INITIAL),
+        }
+    }
+}
+
+impl Budget {
+    /// A call is made.
+    pub(crate) fn earn(&self) {
+        // Racing callers may pass the bound by a few tokens: nothing hangs on it.
+        if self.tokens.load(Relaxed) < MOST {
+            self.tokens.fetch_add(EARNED_PER_CALL, Relaxed);
+        }
+    }
+
+    /// Takes what a repetition costs, if it is there.
+    pub(crate) fn spend(&self) -> bool {
+        self.tokens
+            .fetch_update(Relaxed, Relaxed, |tokens| {
+                (tokens >= COST).then_some(tokens - COST)
+            })
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_are_a_fifth_of_the_calls_when_everything_fails() {
+        let budget = Budget::default();
+        let mut repeated = 0;
+        for _ in 0..1_000 {
+            budget.earn();
+            repeated += u32::from(budget.spend());
+        }
+        assert_eq!(repeated, 1_000 / 5 + 10);
+    }
+
+    #[test]
+    fn quiet_times_save_only_so_much() {
+        let budget = Budget::default();
+        for _ in 0..100_000 {
+            budget.earn();
+        }
+        let burst = std::iter::from_fn(|| budget.spend().then_some(())).count();
+        assert_eq!(burst, 100);
+    }
+}

@@ -1,0 +1,326 @@
+//! Contracts as the call path reads them: one record per method, compiled from
+//! the descriptors at start, so that nothing on the way of a call looks at a
+//! descriptor again.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor};
+use prost_types::method_options::IdempotencyLevel;
+
+use crate::{
+    proto,
+    telemetry::metrics::MethodMetrics,
+    validate::{self, Program},
+};
+
+/// Most attempts that a contract may ask for (gRFC A6 caps at the same).
+const MAX_ATTEMPTS: u32 = 5;
+
+/// The methods of a set of contracts, by path.
+#[derive(Debug, Default)]
+pub struct Contracts {
+    methods: HashMap<String, Arc<Method>>,
+}
+
+/// One method as the call path needs it.
+#[derive(Debug)]
+pub struct Method {
+    /// `/titan.projects.v1.ProjectsService/GetProject`.
+    pub path: String,
+    /// `titan.projects.v1.ProjectsService`.
+    pub service: String,
+    /// `GetProject`.
+    pub name: String,
+    /// Longest time for the whole call; `None` for calls that may last.
+    pub deadline: Option<Duration>,
+    /// What a repetition does, as the contract promises.
+    pub idempotency: Idempotency,
+    /// How a failed call is repeated.
+    pub retry: Retry,
+    /// Who may call.
+    pub access: Access,
+    /// Whether the caller streams messages.
+    pub client_streaming: bool,
+    /// Whether the server streams messages.
+    pub server_streaming: bool,
+    /// Checks a request message; `None` when its type has no rules.
+    pub request: Option<Arc<Program>>,
+    pub(crate) served: MethodMetrics,
+    pub(crate) called: MethodMetrics,
+}
+
+/// `idempotency_level` of a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// Nothing is promised: a request that may have arrived is not repeated.
+    Unknown,
+    /// A repetition has no further effect.
+    Idempotent,
+    /// The method only reads.
+    NoSideEffects,
+}
+
+impl Idempotency {
+    /// Whether a request that may have arrived may be sent again.
+    #[must_use]
+    pub fn repeatable(self) -> bool {
+        self != Self::Unknown
+    }
+}
+
+/// Repetition of failed calls, `titan.mesh.v1.Retry` with its defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// All attempts, the first included; default 2.
+    pub max_attempts: u32,
+    /// Bound of the first wait; default 25 ms.
+    pub initial_backoff: Duration,
+    /// Bound of any wait; default 250 ms.
+    pub max_backoff: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            max_attempts: 2,
+            initial_backoff: Duration::from_millis(25),
+            max_backoff: Duration::from_millis(250),
+        }
+    }
+}
+
+/// Who may call a method, `titan.mesh.v1.Access`. The default admits nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Anyone.
+    pub public: bool,
+    /// Any user.
+    pub authenticated: bool,
+    /// Users with one of these roles.
+    pub roles: Vec<String>,
+    /// Users with one of these scopes.
+    pub scopes: Vec<String>,
+    /// Applications by name; `*` for any.
+    pub services: Vec<String>,
+}
+
+/// A contract that the mesh cannot carry out.
+#[derive(Debug, thiserror::Error)]
+pub enum ContractError {
+    /// The descriptor set does not decode.
+    #[error("the descriptor set is unreadable")]
+    Descriptors(#[from] prost_reflect::DescriptorError),
+    /// A policy says something impossible.
+    #[error("{method}: {mistake}")]
+    Policy {
+        /// The method's path.
+        method: String,
+        /// What is wrong with it.
+        mistake: String,
+    },
+    /// A validation rule that cannot be checked.
+    #[error("{method}: a rule of its request cannot be checked")]
+    Rules {
+        /// The method's path.
+        method: String,
+        /// Which rule, and why.
+        source: validate::CompileError,
+    },
+}
+
+impl Contracts {
+    /// Compiles the methods of encoded `FileDescriptorSet`s.
+    ///
+    /// # Errors
+    /// A set that does not decode, and any policy or rule that the mesh cannot
+    /// carry out: a rule is never silently ignored.
+    pub fn load(descriptor_sets: &[&[u8]]) -> Result<Self, ContractError> {
+        let mut pool = DescriptorPool::decode(crate::DESCRIPTORS)?;
+        for set in descriptor_sets {
+            pool.decode_file_descriptor_set(*set)?;
+        }
+        let extension = |name: &str| {
+            pool.get_extension_by_name(name)
+                .expect("the mesh's own descriptors hold its options")
+        };
+        let defaults = extension("titan.mesh.v1.defaults");
+        let policy = extension("titan.mesh.v1.policy");
+
+        let mut methods = HashMap::new();
+        for service in pool.services() {
+            let defaults = read_policy(&service.options(), &defaults);
+            for descriptor in service.methods() {
+                let own = read_policy(&descriptor.options(), &policy);
+                let method = Method::compile(&descriptor, merge(defaults.clone(), own))?;
+                methods.insert(method.path.clone(), Arc::new(method));
+            }
+        }
+        Ok(Self { methods })
+    }
+
+    /// The method at a path such as `/titan.projects.v1.ProjectsService/GetProject`.
+    #[must_use]
+    pub fn method(&self, path: &str) -> Option<&Arc<Method>> {
+        self.methods.get(path)
+    }
+
+    /// Every method, in no order.
+    pub fn methods(&self) -> impl Iterator<Item = &Arc<Method>> {
+        self.methods.values()
+    }
+
+    /// Adds the methods of others; a method that both know is kept as it is.
+    pub(crate) fn extended(&self, other: &Self) -> Self {
+        let mut methods = self.methods.clone();
+        for (path, method) in &other.methods {
+            methods
+                .entry(path.clone())
+                .or_insert_with(|| method.clone());
+        }
+        Self { methods }
+    }
+}
+
+fn read_policy(options: &DynamicMessage, extension: &ExtensionDescriptor) -> proto::Policy {
+    if !options.has_extension(extension) {
+        return proto::Policy::default();
+    }
+    let value = options.get_extension(extension);
+    let message = value
+        .as_message()
+        .expect("the extension's type is a message");
+    proto::Policy::decode(message.encode_to_vec().as_slice())
+        .expect("both sides are generated from one contract")
+}
+
+/// The method's own policy over its service's, field by field.
+fn merge(defaults: proto::Policy, own: proto::Policy) -> proto::Policy {
+    proto::Policy {
+        deadline: own.deadline.or(defaults.deadline),
+        retry: own.retry.or(defaults.retry),
+        access: own.access.or(defaults.access),
+    }
+}
+
+impl Method {
+    fn compile(
+        descriptor: &MethodDescriptor,
+        policy: proto::Policy,
+    ) -> Result<Self, ContractError> {
+        let service = descriptor.parent_service().full_name().to_owned();
+        let path = format!("/{service}/{}", descriptor.name());
+        let wrong = |mistake: String| ContractError::Policy {
+            method: path.clone(),
+            mistake,
+        };
+
+        let deadline = duration(policy.deadline, "deadline").map_err(wrong)?;
+        let retry = compile_retry(policy.retry).map_err(wrong)?;
+        let request =
+            Program::compile(&descriptor.input()).map_err(|source| ContractError::Rules {
+                method: path.clone(),
+                source,
+            })?;
+        Ok(Self {
+            service,
+            name: descriptor.name().to_owned(),
+            deadline: deadline.filter(|deadline| !deadline.is_zero()),
+            idempotency: idempotency(descriptor),
+            retry,
+            access: policy.access.map(Access::from).unwrap_or_default(),
+            client_streaming: descriptor.is_client_streaming(),
+            server_streaming: descriptor.is_server_streaming(),
+            request,
+            served: MethodMetrics::default(),
+            called: MethodMetrics::default(),
+            path,
+        })
+    }
+}
+
+fn idempotency(descriptor: &MethodDescriptor) -> Idempotency {
+    let proto = descriptor.method_descriptor_proto();
+    match proto
+        .options
+        .as_ref()
+        .map(prost_types::MethodOptions::idempotency_level)
+    {
+        Some(IdempotencyLevel::NoSideEffects) => Idempotency::NoSideEffects,
+        Some(IdempotencyLevel::Idempotent) => Idempotency::Idempotent,
+        _ => Idempotency::Unknown,
+    }
+}
+
+fn duration(value: Option<prost_types::Duration>, field: &str) -> Result<Option<Duration>, String> {
+    value
+        .map(|value| Duration::try_from(value).map_err(|_| format!("{field} is negative")))
+        .transpose()
+}
+
+fn compile_retry(policy: Option<proto::Retry>) -> Result<Retry, String> {
+    let defaults = Retry::default();
+    let Some(policy) = policy else {
+        return Ok(defaults);
+    };
+    if policy.max_attempts > MAX_ATTEMPTS {
+        return Err(format!("retry.max_attempts is over {MAX_ATTEMPTS}"));
+    }
+    let initial = duration(policy.initial_backoff, "retry.initial_backoff")?;
+    let max = duration(policy.max_backoff, "retry.max_backoff")?;
+    Ok(Retry {
+        max_attempts: match policy.max_attempts {
+            0 => defaults.max_attempts,
+            attempts => attempts,
+        },
+        initial_backoff: initial.unwrap_or(defaults.initial_backoff),
+        max_backoff: max.unwrap_or(defaults.max_backoff),
+    })
+}
+
+impl From<proto::Access> for Access {
+    fn from(access: proto::Access) -> Self {
+        Self {
+            public: access.public,
+            authenticated: access.authenticated,
+            roles: access.roles,
+            scopes: access.scopes,
+            services: access.services,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_takes_what_it_does_not_say_from_its_service() {
+        let contracts = Contracts::load(&[]).unwrap();
+        let register = contracts
+            .method("/titan.mesh.v1.RegistryService/Register")
+            .unwrap();
+        assert_eq!(register.deadline, Some(Duration::from_secs(2)));
+        assert_eq!(register.access.services, ["*"]);
+        assert_eq!(register.idempotency, Idempotency::Idempotent);
+        assert_eq!(register.retry, Retry::default());
+    }
+
+    #[test]
+    fn a_deadline_of_zero_means_that_the_call_may_last() {
+        let contracts = Contracts::load(&[]).unwrap();
+        let watch = contracts
+            .method("/titan.mesh.v1.RegistryService/Watch")
+            .unwrap();
+        assert_eq!(watch.deadline, None);
+        assert!(watch.server_streaming && !watch.client_streaming);
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        assert!(matches!(
+            Contracts::load(&[b"\xff\xff"]),
+            Err(ContractError::Descriptors(_))
+        ));
+    }
+}

@@ -1,0 +1,418 @@
+//! The server side of a call, and the life of a process that serves: bind,
+//! serve, drain.
+//!
+//! HTTP/2 is driven by the `h2` crate directly, one task per call. Draining has
+//! phases: health says NOT_SERVING and the registry forgets the instance; after
+//! a moment in which callers learn of it, GOAWAY; then calls end, or are cut when
+//! the time is up, and what was cut is reported.
+
+mod admin;
+mod connection;
+mod handle;
+mod outcome;
+pub(crate) mod request;
+mod routes;
+
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use futures_util::future::BoxFuture;
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+pub use self::{request::RequestBody, routes::Routes};
+use crate::{
+    app::App,
+    call,
+    contract::{ContractError, Contracts},
+    identity::{MeshKey, Verifier},
+    proto::Instance,
+    registrar,
+    settings::Settings,
+};
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// What a server bounds, and when it lets go.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// Largest message, unpacked; gRPC's own default.
+    pub(crate) max_message_bytes: usize,
+    /// Largest header block.
+    pub(crate) max_header_bytes: u32,
+    /// Calls at once on one connection.
+    pub(crate) max_streams: u32,
+    /// Connections at once.
+    pub(crate) max_connections: usize,
+    /// A connection older than this is asked to come again, so that load spreads
+    /// to new instances.
+    pub(crate) max_connection_age: Duration,
+    /// Between leaving the registry and refusing new calls.
+    pub(crate) lame_duck: Duration,
+    /// For calls to end.
+    pub(crate) drain_timeout: Duration,
+}
+
+impl Limits {
+    pub(crate) fn read(settings: &mut Settings) -> Self {
+        Self {
+            max_message_bytes: settings.get("max_message_bytes", 4 << 20),
+            max_header_bytes: settings.get("max_header_bytes", 16 << 10),
+            max_streams: settings.get("max_streams", 1_000),
+            max_connections: settings.get("max_connections", 10_000),
+            max_connection_age: settings.get("max_connection_age", Duration::from_secs(3_600)),
+            lame_duck: settings.get("lame_duck", Duration::from_millis(200)),
+            drain_timeout: settings.get("drain_timeout", Duration::from_secs(25)),
+        }
+    }
+}
+
+/// What every connection and call of a server uses.
+pub(crate) struct Shared {
+    pub(crate) contracts: Arc<Contracts>,
+    pub(crate) routes: Routes,
+    pub(crate) limits: Limits,
+    pub(crate) trace_ratio: f64,
+    pub(crate) mesh_key: Option<Arc<MeshKey>>,
+    pub(crate) verifier: Option<Verifier>,
+    ready: AtomicBool,
+    in_flight: AtomicUsize,
+    idle: Notify,
+}
+
+impl Shared {
+    fn is_ready(&self) -> bool {
+        self.ready.load(Relaxed)
+    }
+
+    async fn until_idle(&self) {
+        loop {
+            let mut idle = std::pin::pin!(self.idle.notified());
+            idle.as_mut().enable();
+            if self.in_flight.load(Relaxed) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+/// Counts a call from its start to its drop.
+#[derive(Debug)]
+struct InFlight(Arc<Shared>);
+
+impl InFlight {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.in_flight.fetch_add(1, Relaxed);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.0.in_flight.fetch_sub(1, Relaxed) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a process cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The port cannot be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A contract that the mesh cannot carry out.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// A service without its contract.
+    #[error(
+        "{0} is served, but no contract tells who may call it; pass its descriptors to `contracts`"
+    )]
+    Unknown(&'static str),
+    /// The descriptors cannot be indexed for reflection.
+    #[error("the descriptors cannot be indexed")]
+    Reflection(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A server while it is put together.
+#[must_use = "a server serves when `until` is awaited"]
+pub struct Server {
+    app: App,
+    descriptor_sets: Vec<&'static [u8]>,
+    routes: Routes,
+    tasks: Vec<(&'static str, BoxFuture<'static, ()>)>,
+    listening: Option<tokio::sync::oneshot::Sender<SocketAddr>>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    pub(crate) fn new(app: App) -> Self {
+        Self {
+            app,
+            descriptor_sets: vec![crate::DESCRIPTORS],
+            routes: Routes::new(),
+            tasks: Vec::new(),
+            listening: None,
+        }
+    }
+
+    /// The contracts of what is served and called: an encoded
+    /// `FileDescriptorSet` with its imports.
+    pub fn contracts(mut self, descriptor_set: &'static [u8]) -> Self {
+        self.descriptor_sets.push(descriptor_set);
+        self
+    }
+
+    /// Serves these too.
+    pub fn routes(mut self, routes: Routes) -> Self {
+        self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Runs a future while the process serves, such as a consumer of a feed. It
+    /// is dropped when the last call has ended, so it must be safe to cancel.
+    pub fn task(
+        mut self,
+        name: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        self.tasks.push((name, Box::pin(future)));
+        self
+    }
+
+    /// Tells the bound address once it is known.
+    pub(crate) fn tell(mut self, listening: tokio::sync::oneshot::Sender<SocketAddr>) -> Self {
+        self.listening = Some(listening);
+        self
+    }
+
+    /// Serves until `stop` completes, then drains. Returns when the last call
+    /// has ended or was cut.
+    ///
+    /// # Errors
+    /// A port that cannot be had, or a contract that cannot be carried out, both
+    /// before anything is served.
+    pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let contracts = self.compile()?;
+        let (listener, address) = listen(self.app.listen())?;
+        let (admin, admin_address) = listen(self.app.admin_listen())?;
+        let instance = self.instance(address, admin_address);
+        let (reporter, shared) = self.share(contracts).await?;
+
+        let (drain, draining) = watch::channel(false);
+        let connections = tokio::spawn(accept(shared.clone(), listener, draining));
+        let mut background = JoinSet::new();
+        background.spawn(admin::serve(shared.clone(), admin));
+        for (name, task) in std::mem::take(&mut self.tasks) {
+            background.spawn(call::detached(async move {
+                task.await;
+                tracing::warn!(task = name, "a task of the server has ended");
+            }));
+        }
+        shared.ready.store(true, Relaxed);
+        let registration = self.app.registry_channel().map(|channel| {
+            let instance = instance.clone();
+            background.spawn(call::detached(registrar::keep_registered(
+                channel, instance,
+            )))
+        });
+        tracing::info!(%address, admin = %admin_address, instance = instance.id, "serving");
+        if let Some(listening) = self.listening.take() {
+            // Nobody may want to know.
+            let _ = listening.send(address);
+        }
+        stop.await;
+
+        tracing::info!("draining");
+        shared.ready.store(false, Relaxed);
+        if let Some(registration) = registration {
+            registration.abort();
+        }
+        Self::leave(&self.app, &reporter, &shared, &instance.id).await;
+        drain.send_replace(true);
+        Self::finish(&shared, connections).await;
+        drop(background);
+        self.app.flush_telemetry().await;
+        Ok(())
+    }
+
+    fn compile(&self) -> Result<Arc<Contracts>, ServeError> {
+        let contracts = Contracts::load(&self.descriptor_sets)?;
+        // Methods that were known before keep their records, and their counts.
+        let contracts = Arc::new(self.app.contracts().load().extended(&contracts));
+        self.app.contracts().store(contracts.clone());
+        let served: BTreeSet<&str> = contracts
+            .methods()
+            .map(|method| method.service.as_str())
+            .collect();
+        match self.routes.names().find(|name| !served.contains(name)) {
+            Some(name) => Err(ServeError::Unknown(name)),
+            None => Ok(contracts),
+        }
+    }
+
+    /// Adds what every process serves: health and reflection.
+    async fn share(
+        &mut self,
+        contracts: Arc<Contracts>,
+    ) -> Result<(HealthReporter, Arc<Shared>), ServeError> {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        for name in self.routes.names() {
+            reporter
+                .set_service_status(name, ServingStatus::Serving)
+                .await;
+        }
+        let routes = std::mem::take(&mut self.routes).add(health);
+        let shared = Arc::new(Shared {
+            contracts,
+            routes,
+            limits: self.app.limits().clone(),
+            trace_ratio: self.app.trace_ratio(),
+            mesh_key: self.app.mesh_key().cloned(),
+            verifier: self.app.verifier().cloned(),
+            ready: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+            idle: Notify::new(),
+        });
+        Ok((reporter, shared))
+    }
+
+    fn instance(&self, address: SocketAddr, admin_address: SocketAddr) -> Instance {
+        let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+        for set in &self.descriptor_sets {
+            hash.update(set);
+        }
+        let hash = hash.finish();
+        Instance {
+            id: format!("{}-{:016x}", self.app.name(), fastrand::u64(..)),
+            app: self.app.name().to_owned(),
+            address: self.app.advertised(address),
+            admin_address: self.app.advertised(admin_address),
+            services: self.routes.names().map(str::to_owned).collect(),
+            descriptor_hash: hash
+                .as_ref()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            labels: Default::default(),
+            start_time: Some(SystemTime::now().into()),
+            pid: std::process::id(),
+        }
+    }
+
+    /// Lets callers go elsewhere before any of their calls is refused.
+    async fn leave(app: &App, reporter: &HealthReporter, shared: &Shared, id: &str) {
+        for name in shared.routes.names() {
+            reporter
+                .set_service_status(name, ServingStatus::NotServing)
+                .await;
+        }
+        reporter
+            .set_service_status("", ServingStatus::NotServing)
+            .await;
+        if let Some(channel) = app.registry_channel() {
+            registrar::leave(channel, id.to_owned()).await;
+            tokio::time::sleep(shared.limits.lame_duck).await;
+        }
+    }
+
+    async fn finish(shared: &Shared, connections: tokio::task::JoinHandle<()>) {
+        let limit = shared.limits.drain_timeout;
+        let ended = tokio::time::timeout(limit, async {
+            shared.until_idle().await;
+            // Ends when the last connection has sent what it holds.
+            let _ = connections.await;
+        });
+        match ended.await {
+            Ok(()) => tracing::info!("drained"),
+            Err(_) => {
+                let cut = shared.in_flight.load(Relaxed);
+                tracing::warn!(cut, "drain timed out; calls were cut");
+            }
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let bind = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // A restarted process must have its port back while old connections linger.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    bind().map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Accepts connections until the process drains; returns when the last one is
+/// closed.
+async fn accept(shared: Arc<Shared>, listener: TcpListener, draining: watch::Receiver<bool>) {
+    let mut drain = draining.clone();
+    let mut connections = JoinSet::new();
+    loop {
+        let full = connections.len() >= shared.limits.max_connections;
+        tokio::select! {
+            accepted = listener.accept(), if !full => match accepted {
+                Ok((stream, peer)) => {
+                    let serving = connection::serve(shared.clone(), stream, peer, draining.clone());
+                    connections.spawn(serving);
+                }
+                Err(error) => {
+                    // Out of file descriptors, or a peer that is gone already.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = drained(&mut drain) => break,
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Returns when the process drains.
+async fn drained(draining: &mut watch::Receiver<bool>) {
+    // An error means that the server itself is gone.
+    let _ = draining.wait_for(|drain| *drain).await;
+}

@@ -1,0 +1,57 @@
+//! The admin port: `/live`, `/ready`, `/metrics`, for probes and collectors.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+
+use super::Shared;
+use crate::telemetry::metrics;
+
+/// A probe that sends its header more slowly than this is none.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Serves the pages until it is dropped.
+pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors: more come when connections end.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let shared = shared.clone();
+        let service = service_fn(move |request| {
+            let response = answer(&shared, &request);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an admin connection failed");
+            }
+        });
+    }
+}
+
+fn answer(shared: &Shared, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
+    let (status, body) = match request.uri().path() {
+        // The process runs and its runtime turns: more would let a slow
+        // dependency restart every replica at once.
+        "/live" => (StatusCode::OK, "live\n".to_owned()),
+        "/ready" if shared.is_ready() => (StatusCode::OK, "ready\n".to_owned()),
+        "/ready" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
+        "/metrics" => (StatusCode::OK, metrics::page(&shared.contracts)),
+        _ => (StatusCode::NOT_FOUND, "/live /ready /metrics\n".to_owned()),
+    };
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    let text = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
+}

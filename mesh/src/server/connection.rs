@@ -1,0 +1,88 @@
+//! One connection: its handshake, its limits, its age, its end.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use h2::server::Connection;
+use tokio::{net::TcpStream, sync::watch, time::Instant};
+
+use super::{Shared, drained, handle};
+use crate::keepalive;
+
+/// A client that has not sent its preface in this time is none.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Flow-control windows; see the client's.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Bytes of an answer that wait for a slow reader, per stream.
+const SEND_BUFFER: usize = 1 << 20;
+/// Streams that a client may open and reset at once before it is cut off
+/// (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 32;
+
+/// Serves a connection until its peer leaves, it is too old, or the process
+/// drains; then until its last call has ended.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut drain: watch::Receiver<bool>,
+) {
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&shared, stream)).await;
+    let mut connection = match handshake {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "no HTTP/2 connection"),
+        Err(_) => return tracing::debug!(%peer, "no HTTP/2 preface came"),
+    };
+    let ping = connection.ping_pong().expect("taken once");
+    let mut alive = std::pin::pin!(keepalive::until_dead(ping));
+    let mut age = std::pin::pin!(tokio::time::sleep_until(old_age(
+        shared.limits.max_connection_age
+    )));
+    let mut leaving = false;
+    loop {
+        tokio::select! {
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    tokio::spawn(handle::call(shared.clone(), peer, request, respond));
+                }
+                Some(Err(error)) => return tracing::debug!(%peer, %error, "a connection failed"),
+                None => return,
+            },
+            () = &mut alive => return tracing::debug!(%peer, "a peer no longer answers pings"),
+            () = &mut age, if !leaving => {
+                leaving = true;
+                connection.graceful_shutdown();
+            }
+            () = drained(&mut drain), if !leaving => {
+                leaving = true;
+                connection.graceful_shutdown();
+            }
+        }
+    }
+}
+
+async fn handshake(
+    shared: &Shared,
+    stream: TcpStream,
+) -> Result<Connection<TcpStream, Bytes>, h2::Error> {
+    // An answer is a few small frames: waiting to fill a packet only adds 40 ms.
+    stream.set_nodelay(true).map_err(|error| {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+        h2::Error::from(h2::Reason::INTERNAL_ERROR)
+    })?;
+    h2::server::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(shared.limits.max_streams)
+        .max_header_list_size(shared.limits.max_header_bytes)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .handshake(stream)
+        .await
+}
+
+/// Spread by a tenth, so that clients that came together do not leave together.
+fn old_age(age: Duration) -> Instant {
+    Instant::now() + age.mul_f64(0.9 + 0.2 * fastrand::f64())
+}

@@ -1,0 +1,138 @@
+//! W3C Trace Context: where a call stands in its trace, carried from hop to hop
+//! whether or not anybody records it.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// `traceparent`, level 1.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// `tracestate`, passed on as it came.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// W3C baggage, passed on as it came.
+pub const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+
+/// Longest `tracestate` or `baggage` that is passed on, in bytes; the
+/// specifications ask for 512 and 8192 at least.
+pub(crate) const MAX_PASSED_BYTES: usize = 8 * 1024;
+
+/// A place in a trace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    /// The trace; never zero.
+    pub id: u128,
+    /// The span that the next one is a child of; never zero.
+    pub span: u64,
+    /// Whether the trace is recorded.
+    pub sampled: bool,
+}
+
+impl Trace {
+    /// The start of a new trace.
+    #[must_use]
+    pub fn root(sampled: bool) -> Self {
+        Self {
+            id: fastrand::u128(1..),
+            span: fastrand::u64(1..),
+            sampled,
+        }
+    }
+
+    /// Reads `traceparent`. A malformed one is treated as absent, as the
+    /// specification demands (§3.2.2.3).
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        Self::parse(headers.get(&TRACEPARENT)?.as_bytes())
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        // A later version may append fields behind a dash; `ff` is forbidden.
+        let known =
+            text.len() == 55 || (text.len() > 55 && text[55] == b'-' && &text[..2] != b"00");
+        if !known || text[2] != b'-' || text[35] != b'-' || text[52] != b'-' {
+            return None;
+        }
+        let version = hex(&text[..2])?;
+        let id = hex(&text[3..35])?;
+        let span = u64::try_from(hex(&text[36..52])?).ok()?;
+        let flags = hex(&text[53..55])?;
+        let valid = version != 0xff && id != 0 && span != 0;
+        valid.then_some(Self {
+            id,
+            span,
+            sampled: flags & 1 == 1,
+        })
+    }
+
+    /// The `traceparent` header.
+    #[must_use]
+    pub fn header(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.to_string()).expect("hex and dashes are a header value")
+    }
+}
+
+/// Lower-case hex only: upper case is malformed by the specification.
+fn hex(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0, |sum, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(sum << 4 | u128::from(value))
+    })
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "00-{:032x}-{:016x}-{:02x}",
+            self.id,
+            self.span,
+            u8::from(self.sampled)
+        )
+    }
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_traceparent_survives_the_round_trip() {
+        let trace = Trace::parse(EXAMPLE.as_bytes()).unwrap();
+        assert!(trace.sampled);
+        assert_eq!(trace.to_string(), EXAMPLE);
+    }
+
+    #[test]
+    fn what_the_specification_calls_malformed_is_ignored() {
+        for text in [
+            "",
+            "00",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-extra",
+            "00_4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7_01",
+        ] {
+            assert_eq!(Trace::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_read_as_far_as_it_is_known() {
+        let later = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more";
+        assert!(Trace::parse(later.as_bytes()).is_some());
+    }
+}
