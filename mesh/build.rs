@@ -10,10 +10,7 @@ fn main() -> anyhow::Result<()> {
     files.sort();
 
     let mut compiler = protox::Compiler::new(["../proto"])?;
-    compiler
-        .include_imports(true)
-        .include_source_info(true)
-        .open_files(files)?;
+    compiler.include_imports(true).include_source_info(true).open_files(files)?;
     // The raw set, since prost-types drops the options that the mesh lives on.
     let descriptors = Path::new(&env::var("OUT_DIR")?).join("descriptors.bin");
     fs::write(descriptors, compiler.encode_file_descriptor_set())?;

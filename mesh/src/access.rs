@@ -32,10 +32,7 @@ pub(crate) fn admit(
 
 fn service_admitted(access: &Access, caller: &Caller) -> bool {
     caller.service.as_deref().is_some_and(|name| {
-        access
-            .services
-            .iter()
-            .any(|admitted| admitted == "*" || admitted == name)
+        access.services.iter().any(|admitted| admitted == "*" || admitted == name)
     })
 }
 
@@ -43,10 +40,7 @@ fn user_admitted(access: &Access, caller: &Caller) -> bool {
     caller.user.as_ref().is_some_and(|user| {
         access.authenticated
             || user.roles.iter().any(|role| access.roles.contains(role))
-            || user
-                .scopes
-                .iter()
-                .any(|scope| access.scopes.contains(scope))
+            || user.scopes.iter().any(|scope| access.scopes.contains(scope))
     })
 }
 
@@ -57,21 +51,11 @@ mod tests {
 
     fn user(roles: &[&str]) -> Caller {
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-        Caller {
-            user: Some(User {
-                id: "1".into(),
-                roles,
-                ..User::default()
-            }),
-            service: None,
-        }
+        Caller { user: Some(User { id: "1".into(), roles, ..User::default() }), service: None }
     }
 
     fn service(name: &str) -> Caller {
-        Caller {
-            user: None,
-            service: Some(name.into()),
-        }
+        Caller { user: None, service: Some(name.into()) }
     }
 
     fn code(access: &Access, caller: &Caller) -> Code {
@@ -83,26 +67,11 @@ mod tests {
     fn each_rule_admits_its_own() {
         let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
         let nobody = Access::default();
-        let public = Access {
-            public: true,
-            ..Access::default()
-        };
-        let users = Access {
-            authenticated: true,
-            ..Access::default()
-        };
-        let admins = Access {
-            roles: list(&["admin"]),
-            ..Access::default()
-        };
-        let billing = Access {
-            services: list(&["billing"]),
-            ..Access::default()
-        };
-        let mesh = Access {
-            services: list(&["*"]),
-            ..Access::default()
-        };
+        let public = Access { public: true, ..Access::default() };
+        let users = Access { authenticated: true, ..Access::default() };
+        let admins = Access { roles: list(&["admin"]), ..Access::default() };
+        let billing = Access { services: list(&["billing"]), ..Access::default() };
+        let mesh = Access { services: list(&["*"]), ..Access::default() };
         for (access, caller, expected) in [
             (&nobody, user(&["admin"]), Code::PermissionDenied),
             (&nobody, Caller::default(), Code::PermissionDenied),

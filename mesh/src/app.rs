@@ -97,11 +97,7 @@ fn mesh_key(settings: &mut Settings) -> Option<MeshKey> {
     match MeshKey::load(&path) {
         Ok(key) => Some(key),
         Err(error) => {
-            settings.require(
-                "mesh_key_file",
-                false,
-                &format!("{}: {error}", path.display()),
-            );
+            settings.require("mesh_key_file", false, &format!("{}: {error}", path.display()));
             None
         }
     }
@@ -188,11 +184,7 @@ impl App {
     /// share their connections.
     #[must_use]
     pub fn channel(&self, app: &str) -> Channel {
-        let mut channels = self
-            .inner
-            .channels
-            .lock()
-            .expect("nothing panics while it is held");
+        let mut channels = self.inner.channels.lock().expect("nothing panics while it is held");
         let open = || {
             let view = self.inner.resolver.watch(app);
             Channel::open(app, view, self.inner.common.clone())
@@ -266,10 +258,7 @@ impl App {
     }
 
     pub(crate) fn registry_channel(&self) -> Option<Channel> {
-        self.inner
-            .registry
-            .as_ref()
-            .map(|(channel, _)| channel.clone())
+        self.inner.registry.as_ref().map(|(channel, _)| channel.clone())
     }
 
     /// Sends the spans that are not sent yet; a process that ends does so last.
@@ -283,21 +272,13 @@ fn own_contracts() -> Contracts {
 }
 
 fn fixed(address: &str) -> tokio::sync::watch::Receiver<View> {
-    let target = Target {
-        address: address.to_owned(),
-        instance: String::new(),
-    };
-    let view = View {
-        known: true,
-        targets: vec![target],
-    };
+    let target = Target { address: address.to_owned(), instance: String::new() };
+    let view = View { known: true, targets: vec![target] };
     tokio::sync::watch::Sender::new(view).subscribe()
 }
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App")
-            .field("name", &self.inner.name)
-            .finish_non_exhaustive()
+        f.debug_struct("App").field("name", &self.inner.name).finish_non_exhaustive()
     }
 }

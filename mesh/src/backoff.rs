@@ -16,11 +16,7 @@ impl Backoff {
     /// every wait, up to `max`.
     #[must_use]
     pub fn new(initial: Duration, max: Duration) -> Self {
-        Self {
-            initial,
-            max,
-            next: initial,
-        }
+        Self { initial, max, next: initial }
     }
 
     /// The next wait.

@@ -43,10 +43,7 @@ pub(crate) fn current() -> Option<Arc<Call>> {
 }
 
 fn with<T>(read: impl FnOnce(&Call) -> T) -> Option<T> {
-    CURRENT
-        .try_with(|call| call.as_deref().map(read))
-        .ok()
-        .flatten()
+    CURRENT.try_with(|call| call.as_deref().map(read)).ok().flatten()
 }
 
 /// Who made the call that is being handled; anonymous outside of one.
@@ -157,9 +154,7 @@ impl Caller {
     /// Whether a user with this role calls.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
-        self.user
-            .as_ref()
-            .is_some_and(|user| user.roles.iter().any(|has| has == role))
+        self.user.as_ref().is_some_and(|user| user.roles.iter().any(|has| has == role))
     }
 
     /// The caller's name for logs and events: the user's resource name, else the

@@ -44,7 +44,15 @@ use crate::{contract::Contracts, identity::process::Prover, resolver::View};
 #[derive(Clone)]
 pub struct Channel {
     shared: Arc<Shared>,
+    carried: Carried,
+}
+
+/// What a channel sends with every call beside the call's own metadata.
+#[derive(Clone, Default)]
+struct Carried {
     authorization: Option<HeaderValue>,
+    /// The call is somebody else's who is outside of the mesh.
+    outsider: bool,
 }
 
 /// What every clone of a channel uses.
@@ -83,10 +91,7 @@ impl Channel {
             budget: Budget::default(),
             common,
         };
-        Self {
-            shared: Arc::new(shared),
-            authorization: None,
-        }
+        Self { shared: Arc::new(shared), carried: Carried::default() }
     }
 
     /// The same channel, calling for a user: `token` is sent with every call
@@ -97,10 +102,17 @@ impl Channel {
     pub fn with_token(&self, token: &str) -> Result<Self, http::header::InvalidHeaderValue> {
         let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
         value.set_sensitive(true);
-        Ok(Self {
-            shared: self.shared.clone(),
-            authorization: Some(value),
-        })
+        let carried = Carried { authorization: Some(value), ..self.carried.clone() };
+        Ok(Self { shared: self.shared.clone(), carried })
+    }
+
+    /// The same channel, calling for somebody outside of the mesh: this process
+    /// does not prove its own name, or an edge would open to everyone what is
+    /// open to services.
+    #[must_use]
+    pub fn for_outsiders(&self) -> Self {
+        let carried = Carried { outsider: true, ..self.carried.clone() };
+        Self { shared: self.shared.clone(), carried }
     }
 
     /// The application that is called.
@@ -118,9 +130,7 @@ impl Channel {
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel")
-            .field("app", &self.shared.app)
-            .finish_non_exhaustive()
+        f.debug_struct("Channel").field("app", &self.shared.app).finish_non_exhaustive()
     }
 }
 
@@ -137,7 +147,7 @@ impl tower::Service<Request<Body>> for Channel {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let shared = self.shared.clone();
-        let authorization = self.authorization.clone();
-        Box::pin(async move { attempts::run(shared, authorization, request).await })
+        let carried = self.carried.clone();
+        Box::pin(attempts::run(shared, carried, request))
     }
 }

@@ -141,8 +141,7 @@ impl Contracts {
             pool.decode_file_descriptor_set(*set)?;
         }
         let extension = |name: &str| {
-            pool.get_extension_by_name(name)
-                .expect("the mesh's own descriptors hold its options")
+            pool.get_extension_by_name(name).expect("the mesh's own descriptors hold its options")
         };
         let defaults = extension("titan.mesh.v1.defaults");
         let policy = extension("titan.mesh.v1.policy");
@@ -174,9 +173,7 @@ impl Contracts {
     pub(crate) fn extended(&self, other: &Self) -> Self {
         let mut methods = self.methods.clone();
         for (path, method) in &other.methods {
-            methods
-                .entry(path.clone())
-                .or_insert_with(|| method.clone());
+            methods.entry(path.clone()).or_insert_with(|| method.clone());
         }
         Self { methods }
     }
@@ -187,9 +184,7 @@ fn read_policy(options: &DynamicMessage, extension: &ExtensionDescriptor) -> pro
         return proto::Policy::default();
     }
     let value = options.get_extension(extension);
-    let message = value
-        .as_message()
-        .expect("the extension's type is a message");
+    let message = value.as_message().expect("the extension's type is a message");
     proto::Policy::decode(message.encode_to_vec().as_slice())
         .expect("both sides are generated from one contract")
 }
@@ -210,18 +205,12 @@ impl Method {
     ) -> Result<Self, ContractError> {
         let service = descriptor.parent_service().full_name().to_owned();
         let path = format!("/{service}/{}", descriptor.name());
-        let wrong = |mistake: String| ContractError::Policy {
-            method: path.clone(),
-            mistake,
-        };
+        let wrong = |mistake: String| ContractError::Policy { method: path.clone(), mistake };
 
         let deadline = duration(policy.deadline, "deadline").map_err(wrong)?;
         let retry = compile_retry(policy.retry).map_err(wrong)?;
-        let request =
-            Program::compile(&descriptor.input()).map_err(|source| ContractError::Rules {
-                method: path.clone(),
-                source,
-            })?;
+        let request = Program::compile(&descriptor.input())
+            .map_err(|source| ContractError::Rules { method: path.clone(), source })?;
         Ok(Self {
             service,
             name: descriptor.name().to_owned(),
@@ -241,11 +230,7 @@ impl Method {
 
 fn idempotency(descriptor: &MethodDescriptor) -> Idempotency {
     let proto = descriptor.method_descriptor_proto();
-    match proto
-        .options
-        .as_ref()
-        .map(prost_types::MethodOptions::idempotency_level)
-    {
+    match proto.options.as_ref().map(prost_types::MethodOptions::idempotency_level) {
         Some(IdempotencyLevel::NoSideEffects) => Idempotency::NoSideEffects,
         Some(IdempotencyLevel::Idempotent) => Idempotency::Idempotent,
         _ => Idempotency::Unknown,
@@ -297,9 +282,7 @@ mod tests {
     #[test]
     fn a_method_takes_what_it_does_not_say_from_its_service() {
         let contracts = Contracts::load(&[]).unwrap();
-        let register = contracts
-            .method("/titan.mesh.v1.RegistryService/Register")
-            .unwrap();
+        let register = contracts.method("/titan.mesh.v1.RegistryService/Register").unwrap();
         assert_eq!(register.deadline, Some(Duration::from_secs(2)));
         assert_eq!(register.access.services, ["*"]);
         assert_eq!(register.idempotency, Idempotency::Idempotent);
@@ -309,18 +292,13 @@ mod tests {
     #[test]
     fn a_deadline_of_zero_means_that_the_call_may_last() {
         let contracts = Contracts::load(&[]).unwrap();
-        let watch = contracts
-            .method("/titan.mesh.v1.RegistryService/Watch")
-            .unwrap();
+        let watch = contracts.method("/titan.mesh.v1.RegistryService/Watch").unwrap();
         assert_eq!(watch.deadline, None);
         assert!(watch.server_streaming && !watch.client_streaming);
     }
 
     #[test]
     fn garbage_is_refused() {
-        assert!(matches!(
-            Contracts::load(&[b"\xff\xff"]),
-            Err(ContractError::Descriptors(_))
-        ));
+        assert!(matches!(Contracts::load(&[b"\xff\xff"]), Err(ContractError::Descriptors(_))));
     }
 }

@@ -22,9 +22,7 @@ pub fn parse(headers: &HeaderMap) -> Result<Option<Duration>, InvalidTimeout> {
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(InvalidTimeout);
     }
-    let number = digits
-        .iter()
-        .fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    let number = digits.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
     let timeout = match unit {
         b'H' => Duration::from_secs(number * 3_600),
         b'M' => Duration::from_secs(number * 60),
@@ -49,10 +47,8 @@ pub fn format(timeout: Duration) -> HeaderValue {
         (u128::from(timeout.as_secs() / 60), b'M'),
         (u128::from(timeout.as_secs() / 3_600), b'H'),
     ];
-    let (number, unit) = units
-        .into_iter()
-        .find(|(number, _)| *number <= MOST)
-        .unwrap_or((MOST, b'H'));
+    let (number, unit) =
+        units.into_iter().find(|(number, _)| *number <= MOST).unwrap_or((MOST, b'H'));
 
     // Formatted by hand: this runs once for every call.
     let mut text = [0_u8; 9];

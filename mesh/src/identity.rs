@@ -29,9 +29,7 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, TokenError> {
     let value = values.next().ok_or(TokenError::Missing)?;
     if values.next().is_some() {
         // Which of the two would count is a question that two readers answer differently.
-        return Err(TokenError::Invalid(
-            "the authorization header is given twice",
-        ));
+        return Err(TokenError::Invalid("the authorization header is given twice"));
     }
     let not_bearer = TokenError::Invalid("the authorization header holds no bearer token");
     let Some((scheme, token)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
@@ -47,9 +45,7 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, TokenError> {
 /// Seconds since 1970 by this machine's clock, as tokens and proofs count time.
 #[must_use]
 pub fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -59,10 +55,7 @@ mod tests {
     use super::*;
 
     fn headers(values: &[&'static str]) -> HeaderMap {
-        values
-            .iter()
-            .map(|value| (AUTHORIZATION, HeaderValue::from_static(value)))
-            .collect()
+        values.iter().map(|value| (AUTHORIZATION, HeaderValue::from_static(value))).collect()
     }
 
     #[test]
@@ -74,21 +67,10 @@ mod tests {
 
     #[test]
     fn what_is_no_bearer_token_is_told_from_no_token() {
-        assert!(matches!(
-            bearer(&HeaderMap::new()),
-            Err(TokenError::Missing)
-        ));
-        for values in [
-            &["Basic YTpi"][..],
-            &["Bearer"],
-            &[""],
-            &["Bearer a", "Bearer a"],
-        ] {
+        assert!(matches!(bearer(&HeaderMap::new()), Err(TokenError::Missing)));
+        for values in [&["Basic YTpi"][..], &["Bearer"], &[""], &["Bearer a", "Bearer a"]] {
             let headers = headers(values);
-            assert!(
-                matches!(bearer(&headers), Err(TokenError::Invalid(_))),
-                "{values:?}"
-            );
+            assert!(matches!(bearer(&headers), Err(TokenError::Invalid(_))), "{values:?}");
         }
     }
 }

@@ -42,13 +42,9 @@ async fn register(
     client: &mut RegistryServiceClient<Channel>,
     instance: &Instance,
 ) -> Result<Duration, Status> {
-    let request = RegisterRequest {
-        instance: Some(instance.clone()),
-    };
+    let request = RegisterRequest { instance: Some(instance.clone()) };
     let response = client.register(request).await?.into_inner();
-    let lease = response
-        .lease
-        .and_then(|lease| Duration::try_from(lease).ok());
+    let lease = response.lease.and_then(|lease| Duration::try_from(lease).ok());
     Ok(lease.filter(|lease| !lease.is_zero()).unwrap_or(RENEW * 3))
 }
 

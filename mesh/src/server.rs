@@ -131,9 +131,7 @@ impl Drop for InFlight {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("routes", &self.routes)
-            .finish_non_exhaustive()
+        f.debug_struct("Shared").field("routes", &self.routes).finish_non_exhaustive()
     }
 }
 
@@ -173,9 +171,7 @@ pub struct Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
-            .field("routes", &self.routes)
-            .finish_non_exhaustive()
+        f.debug_struct("Server").field("routes", &self.routes).finish_non_exhaustive()
     }
 }
 
@@ -246,9 +242,7 @@ impl Server {
         shared.ready.store(true, Relaxed);
         let registration = self.app.registry_channel().map(|channel| {
             let instance = instance.clone();
-            background.spawn(call::detached(registrar::keep_registered(
-                channel, instance,
-            )))
+            background.spawn(call::detached(registrar::keep_registered(channel, instance)))
         });
         tracing::info!(%address, admin = %admin_address, instance = instance.id, "serving");
         if let Some(listening) = self.listening.take() {
@@ -275,10 +269,8 @@ impl Server {
         // Methods that were known before keep their records, and their counts.
         let contracts = Arc::new(self.app.contracts().load().extended(&contracts));
         self.app.contracts().store(contracts.clone());
-        let served: BTreeSet<&str> = contracts
-            .methods()
-            .map(|method| method.service.as_str())
-            .collect();
+        let served: BTreeSet<&str> =
+            contracts.methods().map(|method| method.service.as_str()).collect();
         match self.routes.names().find(|name| !served.contains(name)) {
             Some(name) => Err(ServeError::Unknown(name)),
             None => Ok(contracts),
@@ -292,9 +284,7 @@ impl Server {
     ) -> Result<(HealthReporter, Arc<Shared>), ServeError> {
         let (reporter, health) = tonic_health::server::health_reporter();
         for name in self.routes.names() {
-            reporter
-                .set_service_status(name, ServingStatus::Serving)
-                .await;
+            reporter.set_service_status(name, ServingStatus::Serving).await;
         }
         let routes = std::mem::take(&mut self.routes).add(health);
         let shared = Arc::new(Shared {
@@ -323,11 +313,7 @@ impl Server {
             address: self.app.advertised(address),
             admin_address: self.app.advertised(admin_address),
             services: self.routes.names().map(str::to_owned).collect(),
-            descriptor_hash: hash
-                .as_ref()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            descriptor_hash: hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             labels: Default::default(),
             start_time: Some(SystemTime::now().into()),
@@ -338,13 +324,9 @@ impl Server {
     /// Lets callers go elsewhere before any of their calls is refused.
     async fn leave(app: &App, reporter: &HealthReporter, shared: &Shared, id: &str) {
         for name in shared.routes.names() {
-            reporter
-                .set_service_status(name, ServingStatus::NotServing)
-                .await;
+            reporter.set_service_status(name, ServingStatus::NotServing).await;
         }
-        reporter
-            .set_service_status("", ServingStatus::NotServing)
-            .await;
+        reporter.set_service_status("", ServingStatus::NotServing).await;
         if let Some(channel) = app.registry_channel() {
             registrar::leave(channel, id.to_owned()).await;
             tokio::time::sleep(shared.limits.lame_duck).await;

@@ -33,11 +33,7 @@ impl fmt::Display for SettingsError {
 }
 
 fn count(mistakes: usize) -> String {
-    if mistakes == 1 {
-        "one thing is".to_owned()
-    } else {
-        format!("{mistakes} things are")
-    }
+    if mistakes == 1 { "one thing is".to_owned() } else { format!("{mistakes} things are") }
 }
 
 impl SettingsError {
@@ -87,12 +83,7 @@ impl Settings {
     }
 
     fn empty(app: &'static str) -> Self {
-        Self {
-            app,
-            values: BTreeMap::new(),
-            known: BTreeSet::new(),
-            mistakes: Vec::new(),
-        }
+        Self { app, values: BTreeMap::new(), known: BTreeSet::new(), mistakes: Vec::new() }
     }
 
     fn read(
@@ -107,10 +98,7 @@ impl Settings {
             .collect();
 
         let named = |pairs: &[(String, String)]| {
-            pairs
-                .iter()
-                .find(|(key, _)| key == "config")
-                .map(|(_, path)| path.clone())
+            pairs.iter().find(|(key, _)| key == "config").map(|(_, path)| path.clone())
         };
         if let Some(path) = named(&flags).or_else(|| named(&variables)) {
             settings.read_file(&path);
@@ -128,14 +116,7 @@ impl Settings {
     }
 
     fn give(&mut self, key: &str, text: &str, place: String, strict: bool) {
-        self.values.insert(
-            key.to_owned(),
-            Given {
-                text: text.to_owned(),
-                place,
-                strict,
-            },
-        );
+        self.values.insert(key.to_owned(), Given { text: text.to_owned(), place, strict });
     }
 
     fn split_flags(&mut self, flags: impl Iterator<Item = String>) -> Vec<(String, String)> {
@@ -143,8 +124,7 @@ impl Settings {
         let mut flags = flags.peekable();
         while let Some(flag) = flags.next() {
             let Some(name) = flag.strip_prefix("--").filter(|name| !name.is_empty()) else {
-                self.mistakes
-                    .push(format!("{flag}: not a flag; write --name value"));
+                self.mistakes.push(format!("{flag}: not a flag; write --name value"));
                 continue;
             };
             let (name, value) = match name.split_once('=') {
@@ -189,9 +169,7 @@ impl Settings {
         let place = format!("{path}: {key}");
         match flatten(value) {
             Some(text) => self.give(key, &text, place, strict),
-            None => self
-                .mistakes
-                .push(format!("{place}: must be a plain value or a list of them")),
+            None => self.mistakes.push(format!("{place}: must be a plain value or a list of them")),
         }
     }
 
@@ -207,10 +185,7 @@ impl Settings {
         match T::parse(given.text.trim()) {
             Ok(value) => Some(value),
             Err(expected) => {
-                self.mistakes.push(format!(
-                    "{}: `{}` is not {expected}",
-                    given.place, given.text
-                ));
+                self.mistakes.push(format!("{}: `{}` is not {expected}", given.place, given.text));
                 None
             }
         }
@@ -220,10 +195,7 @@ impl Settings {
     /// hold: `settings.require("lease", lease > ZERO, "must be positive")`.
     pub fn require(&mut self, key: &'static str, holds: bool, rule: &str) {
         if !holds {
-            let place = self
-                .values
-                .get(key)
-                .map_or(key, |given| given.place.as_str());
+            let place = self.values.get(key).map_or(key, |given| given.place.as_str());
             self.mistakes.push(format!("{place}: {rule}"));
         }
     }
@@ -254,9 +226,7 @@ impl Settings {
         if self.mistakes.is_empty() {
             Ok(())
         } else {
-            Err(SettingsError {
-                mistakes: self.mistakes,
-            })
+            Err(SettingsError { mistakes: self.mistakes })
         }
     }
 }
@@ -308,10 +278,7 @@ setting_from_str! {
 
 impl Setting for Vec<String> {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let items = text
-            .split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty());
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         Ok(items.map(str::to_owned).collect())
     }
 }
@@ -342,9 +309,7 @@ mod tests {
         Settings::read(
             "shop",
             flags.iter().map(|flag| (*flag).to_owned()),
-            variables
-                .iter()
-                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned())),
+            variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())),
         )
     }
 
@@ -361,32 +326,23 @@ mod tests {
             &["--d", "4", &format!("--config={path}")],
             &[("TITAN_C", "3"), ("TITAN_D", "3"), ("HOME", "/")],
         );
-        let found: Vec<u32> = ["a", "b", "c", "d", "e"]
-            .map(|key| settings.get(key, 9))
-            .to_vec();
+        let found: Vec<u32> = ["a", "b", "c", "d", "e"].map(|key| settings.get(key, 9)).to_vec();
         assert_eq!(found, [1, 2, 3, 4, 9]);
         settings.finish().unwrap();
     }
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let mut settings = read(
-            &["stray", "--lease", "soon", "--typo=1", "--last"],
-            &[("TITAN_PORT", "x")],
-        );
+        let mut settings =
+            read(&["stray", "--lease", "soon", "--typo=1", "--last"], &[("TITAN_PORT", "x")]);
         settings.get("lease", Duration::ZERO);
         settings.get("port", 0_u16);
         settings.require("lease", false, "must be positive");
         let error = settings.finish().unwrap_err();
         let told = error.to_string();
-        for part in [
-            "stray",
-            "`soon` is not a duration",
-            "--typo",
-            "--last",
-            "TITAN_PORT",
-            "positive",
-        ] {
+        for part in
+            ["stray", "`soon` is not a duration", "--typo", "--last", "TITAN_PORT", "positive"]
+        {
             assert!(told.contains(part), "{part} is missing in: {told}");
         }
         assert_eq!(error.mistakes().len(), 6);

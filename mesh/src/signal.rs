@@ -9,10 +9,9 @@ const EXIT_ON_STDIN_EOF: &str = "TITAN_EXIT_ON_STDIN_EOF";
 /// Returns when the process is asked to end: SIGTERM, SIGINT, or the end of
 /// standard input where that is asked for.
 pub async fn terminate() {
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         // Without handlers the default action ends the process.
         return std::future::pending().await;
     };

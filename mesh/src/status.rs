@@ -31,11 +31,7 @@ pub fn field(
     rule: impl Into<String>,
     description: impl Into<String>,
 ) -> Violation {
-    Violation {
-        field: path.into(),
-        rule: rule.into(),
-        description: description.into(),
-    }
+    Violation { field: path.into(), rule: rule.into(), description: description.into() }
 }
 
 /// A refusal with an `ErrorInfo`. `reason` is `UPPER_SNAKE_CASE` and never

@@ -47,11 +47,7 @@ impl Telemetry {
     /// Starts logs and, with an endpoint, the export of spans. A process does so
     /// once; a second application in the same process joins the first one's.
     pub(crate) fn start(config: &Config) -> Result<Self, opentelemetry_otlp::ExporterBuildError> {
-        let provider = config
-            .endpoint
-            .as_deref()
-            .map(|url| exporter(config, url))
-            .transpose()?;
+        let provider = config.endpoint.as_deref().map(|url| exporter(config, url)).transpose()?;
         let spans = provider.as_ref().map(|provider| {
             tracing_opentelemetry::layer()
                 .with_tracer(provider.tracer("mesh"))
@@ -62,10 +58,9 @@ impl Telemetry {
         let filter = EnvFilter::new(&config.filter.0);
         let writer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let logs = match config.format {
-            log::Format::Json => writer
-                .event_format(log::Json { app: config.app })
-                .with_filter(filter)
-                .boxed(),
+            log::Format::Json => {
+                writer.event_format(log::Json { app: config.app }).with_filter(filter).boxed()
+            }
             log::Format::Text => writer.compact().with_filter(filter).boxed(),
         };
         let subscriber = tracing_subscriber::registry().with(spans).with(logs);
@@ -73,9 +68,7 @@ impl Telemetry {
         if first && provider.is_some() {
             span::exporting(true);
         }
-        Ok(Self {
-            provider: provider.filter(|_| first),
-        })
+        Ok(Self { provider: provider.filter(|_| first) })
     }
 
     /// Sends what is not sent yet. Waits for the collector for five seconds at
@@ -97,15 +90,11 @@ fn exporter(
     config: &Config,
     endpoint: &str,
 ) -> Result<SdkTracerProvider, opentelemetry_otlp::ExporterBuildError> {
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()?;
+    let exporter =
+        opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_sampler(span::ByCall {
-            ratio: config.ratio,
-        })
+        .with_sampler(span::ByCall { ratio: config.ratio })
         .with_resource(Resource::builder().with_service_name(config.app).build())
         .build())
 }

@@ -63,18 +63,10 @@ impl Mesh {
     pub async fn new() -> Self {
         let mesh_key = std::array::from_fn(|_| fastrand::u8(..));
         let key = SigningKey::generate().expect("randomness");
-        let mesh = Self {
-            key,
-            mesh_key,
-            addresses: Mutex::default(),
-        };
-        let keys = Keys(Arc::new(ListKeysResponse {
-            keys: vec![mesh.key.public()],
-        }));
+        let mesh = Self { key, mesh_key, addresses: Mutex::default() };
+        let keys = Keys(Arc::new(ListKeysResponse { keys: vec![mesh.key.public()] }));
         let routes = Routes::new().add(KeyServiceServer::new(keys));
-        let running = mesh
-            .serve_app(&mesh.app(KEY_ISSUER), crate::DESCRIPTORS, routes)
-            .await;
+        let running = mesh.serve_app(&mesh.app(KEY_ISSUER), crate::DESCRIPTORS, routes).await;
         // Serves to the end of the test's runtime.
         std::mem::forget(running);
         mesh
@@ -107,14 +99,9 @@ impl Mesh {
     }
 
     fn endpoints(&self) -> String {
-        let addresses = self
-            .addresses
-            .lock()
-            .expect("no test panics while it is held");
-        let pairs: Vec<String> = addresses
-            .iter()
-            .map(|(app, address)| format!("{app}={address}"))
-            .collect();
+        let addresses = self.addresses.lock().expect("no test panics while it is held");
+        let pairs: Vec<String> =
+            addresses.iter().map(|(app, address)| format!("{app}={address}")).collect();
         pairs.join(",")
     }
 
@@ -138,26 +125,15 @@ impl Mesh {
     pub async fn serve_app(&self, app: &App, contracts: &'static [u8], routes: Routes) -> Running {
         let (listening, bound) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = app
-            .serve()
-            .contracts(contracts)
-            .routes(routes)
-            .tell(listening);
+        let server = app.serve().contracts(contracts).routes(routes).tell(listening);
         let task = tokio::spawn(async move {
             let stopped = async { _ = stopped.await };
             server.until(stopped).await.expect("the application serves");
         });
         let address = bound.await.expect("the application serves");
         let entry = (app.name().to_owned(), address);
-        self.addresses
-            .lock()
-            .expect("no test panics while it is held")
-            .push(entry);
-        Running {
-            address,
-            stop: Some(stop),
-            task,
-        }
+        self.addresses.lock().expect("no test panics while it is held").push(entry);
+        Running { address, stop: Some(stop), task }
     }
 
     /// A channel to an application for somebody outside: no proof, no token.
@@ -177,9 +153,7 @@ impl Mesh {
     /// When the application was not started.
     pub fn channel_as(&self, name: &str, user: &str, roles: &[&str]) -> Channel {
         let token = self.token(user, roles);
-        self.channel(name)
-            .with_token(&token)
-            .expect("a token can stand in a header")
+        self.channel(name).with_token(&token).expect("a token can stand in a header")
     }
 
     /// An access token that this mesh accepts, for ten minutes.
@@ -196,11 +170,7 @@ impl Mesh {
             iss: ISSUER.to_owned(),
             sub: user.to_owned(),
             aud: "titan".to_owned(),
-            exp: if life.is_zero() {
-                now - 3_600
-            } else {
-                now + life.as_secs()
-            },
+            exp: if life.is_zero() { now - 3_600 } else { now + life.as_secs() },
             iat: now,
             nbf: None,
             jti: format!("{:016x}", fastrand::u64(..)),

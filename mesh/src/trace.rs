@@ -31,11 +31,7 @@ impl Trace {
     /// The start of a new trace.
     #[must_use]
     pub fn root(sampled: bool) -> Self {
-        Self {
-            id: fastrand::u128(1..),
-            span: fastrand::u64(1..),
-            sampled,
-        }
+        Self { id: fastrand::u128(1..), span: fastrand::u64(1..), sampled }
     }
 
     /// Reads `traceparent`. A malformed one is treated as absent, as the
@@ -57,11 +53,7 @@ impl Trace {
         let span = u64::try_from(hex(&text[36..52])?).ok()?;
         let flags = hex(&text[53..55])?;
         let valid = version != 0xff && id != 0 && span != 0;
-        valid.then_some(Self {
-            id,
-            span,
-            sampled: flags & 1 == 1,
-        })
+        valid.then_some(Self { id, span, sampled: flags & 1 == 1 })
     }
 
     /// The `traceparent` header.
@@ -85,13 +77,7 @@ fn hex(digits: &[u8]) -> Option<u128> {
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{:032x}-{:016x}-{:02x}",
-            self.id,
-            self.span,
-            u8::from(self.sampled)
-        )
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.id, self.span, u8::from(self.sampled))
     }
 }
 

@@ -13,7 +13,7 @@ use tonic::{Code, Status, body::Body};
 use tracing::Instrument as _;
 
 use super::{
-    Shared,
+    Carried, Shared,
     endpoint::Permit,
     failure::{self, Failure, Pushback, Sent},
     outcome::Outcome,
@@ -47,15 +47,11 @@ const MAX_REFUSED: u32 = 3;
 /// Makes a call.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    authorization: Option<HeaderValue>,
+    carried: Carried,
     request: Request<Body>,
 ) -> Result<Response<ResponseBody>, Status> {
     let (mut head, body) = request.into_parts();
-    let path = head
-        .uri
-        .path_and_query()
-        .cloned()
-        .unwrap_or(PathAndQuery::from_static("/"));
+    let path = head.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     let method = shared.common.contracts.load().method(path.path()).cloned();
     let handled = call::current();
 
@@ -63,23 +59,12 @@ pub(super) async fn run(
     let mut outcome = Outcome::new(method.clone(), span.clone());
     let deadline = deadline_of(&head.headers, method.as_deref(), handled.as_deref());
     address(&mut head, &shared, path);
-    describe(
-        &mut head.headers,
-        &shared,
-        authorization,
-        handled.as_deref(),
-        place,
-    );
+    describe(&mut head.headers, &shared, carried, handled.as_deref(), place);
 
     let attempts = Attempts {
-        repeatable: method
-            .as_ref()
-            .is_some_and(|method| method.idempotency.repeatable())
+        repeatable: method.as_ref().is_some_and(|method| method.idempotency.repeatable())
             && !handled.is_some_and(|call| call.repeated),
-        retry: method
-            .as_ref()
-            .map(|method| method.retry)
-            .unwrap_or_default(),
+        retry: method.as_ref().map(|method| method.retry).unwrap_or_default(),
         shared: &shared,
         deadline,
         head,
@@ -93,11 +78,7 @@ pub(super) async fn run(
         None => made.await,
     };
     match made {
-        Ok(Answer {
-            response,
-            permit,
-            upload,
-        }) => {
+        Ok(Answer { response, permit, upload }) => {
             let (parts, stream) = response.into_parts();
             let headers = &parts.headers;
             let body = ResponseBody::new(stream, headers, deadline, outcome, permit, upload);
@@ -120,16 +101,9 @@ fn deadline_of(
     let now = Instant::now();
     // A header that does not parse is our own caller's mistake, which the
     // server refuses by name.
-    let asked = deadline::parse(headers)
-        .ok()
-        .flatten()
-        .map(|timeout| now + timeout);
-    let allowed = method
-        .and_then(|method| method.deadline)
-        .map(|timeout| now + timeout);
-    let left = handled
-        .and_then(|call| call.deadline)
-        .map(|deadline| deadline - SLACK);
+    let asked = deadline::parse(headers).ok().flatten().map(|timeout| now + timeout);
+    let allowed = method.and_then(|method| method.deadline).map(|timeout| now + timeout);
+    let left = handled.and_then(|call| call.deadline).map(|deadline| deadline - SLACK);
     [asked, allowed, left].into_iter().flatten().min()
 }
 
@@ -146,30 +120,27 @@ fn address(head: &mut Parts, shared: &Shared, path: PathAndQuery) {
 fn describe(
     headers: &mut HeaderMap,
     shared: &Shared,
-    authorization: Option<HeaderValue>,
+    carried: Carried,
     handled: Option<&Call>,
     place: trace::Trace,
 ) {
     headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
     headers.insert(trace::TRACEPARENT, place.header());
     let inherited = handled.and_then(|call| call.authorization.clone());
-    if let Some(token) = authorization.or(inherited) {
+    if let Some(token) = carried.authorization.or(inherited) {
         headers.entry(header::AUTHORIZATION).or_insert(token);
     }
     if let Some(call) = handled {
-        for (name, value) in [
-            (trace::TRACESTATE, &call.tracestate),
-            (trace::BAGGAGE, &call.baggage),
-        ] {
+        for (name, value) in
+            [(trace::TRACESTATE, &call.tracestate), (trace::BAGGAGE, &call.baggage)]
+        {
             if let Some(value) = value {
                 headers.entry(name).or_insert_with(|| value.clone());
             }
         }
     }
-    if let Some(prover) = &shared.common.prover {
-        headers
-            .entry(process::HEADER)
-            .or_insert_with(|| prover.proof());
+    if let Some(prover) = shared.common.prover.as_ref().filter(|_| !carried.outsider) {
+        headers.entry(process::HEADER).or_insert_with(|| prover.proof());
     }
 }
 
@@ -242,9 +213,7 @@ impl Attempts<'_> {
             permit.connection.retire();
             return Err(Failure::unsent(&error));
         }
-        let sending = payload
-            .take()
-            .expect("an attempt is made only with something to send");
+        let sending = payload.take().expect("an attempt is made only with something to send");
         let (response, stream) = match sender.send_request(self.request(previous), false) {
             Ok(opened) => opened,
             Err(error) => {
@@ -255,11 +224,7 @@ impl Attempts<'_> {
         };
         let upload = send(sending, stream);
         match response.await {
-            Ok(response) => Ok(Answer {
-                response,
-                permit,
-                upload,
-            }),
+            Ok(response) => Ok(Answer { response, permit, upload }),
             Err(error) => {
                 if error.is_go_away() || error.is_io() {
                     permit.connection.retire();
@@ -270,15 +235,8 @@ impl Attempts<'_> {
     }
 
     fn nobody(&self) -> Failure {
-        let late = self
-            .deadline
-            .is_some_and(|deadline| deadline <= Instant::now());
-        let status = if late {
-            failure::deadline_exceeded()
-        } else {
-            let message = format!("no instance of {} can be reached", self.shared.app);
-            status::refuse(Code::Unavailable, "NO_INSTANCE", message)
-        };
+        let message = format!("no instance of {} can be reached", self.shared.app);
+        let status = status::refuse(Code::Unavailable, "NO_INSTANCE", message);
         Failure::new(status, Sent::Nowhere)
     }
 

@@ -25,9 +25,7 @@ pub(crate) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self {
-            tokens: AtomicI64::new(INITIAL),
-        }
+        Self { tokens: AtomicI64::new(INITIAL) }
     }
 }
 
@@ -43,9 +41,7 @@ impl Budget {
     /// Takes what a repetition costs, if it is there.
     pub(crate) fn spend(&self) -> bool {
         self.tokens
-            .fetch_update(Relaxed, Relaxed, |tokens| {
-                (tokens >= COST).then_some(tokens - COST)
-            })
+            .fetch_update(Relaxed, Relaxed, |tokens| (tokens >= COST).then_some(tokens - COST))
             .is_ok()
     }
 }

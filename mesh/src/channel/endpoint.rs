@@ -111,10 +111,7 @@ impl Endpoint {
             self.crowded.notify_one();
         }
         self.in_flight.fetch_add(1, Relaxed);
-        Some(Permit {
-            endpoint: self.clone(),
-            connection: connection.clone(),
-        })
+        Some(Permit { endpoint: self.clone(), connection: connection.clone() })
     }
 
     /// Keeps the instance connected until the future is dropped. Connections
@@ -143,9 +140,7 @@ impl Endpoint {
         loop {
             let connections = self.connections.load_full();
             let lost = futures_util::future::select_all(
-                connections
-                    .iter()
-                    .map(|connection| Box::pin(connection.closed.notified())),
+                connections.iter().map(|connection| Box::pin(connection.closed.notified())),
             );
             tokio::select! {
                 _ = lost => {}
@@ -189,10 +184,7 @@ impl Endpoint {
 
 async fn handshake(
     address: &str,
-) -> io::Result<(
-    SendRequest<Bytes>,
-    impl Future<Output = ()> + Send + 'static,
-)> {
+) -> io::Result<(SendRequest<Bytes>, impl Future<Output = ()> + Send + 'static)> {
     let stream = TcpStream::connect(address).await?;
     // A request is a few small frames: waiting to fill a packet only adds 40 ms.
     stream.set_nodelay(true)?;

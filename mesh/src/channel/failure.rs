@@ -47,11 +47,7 @@ pub(crate) enum Pushback {
 
 impl Failure {
     pub(crate) fn new(status: Status, sent: Sent) -> Self {
-        Self {
-            status,
-            sent,
-            pushback: Pushback::Silent,
-        }
+        Self { status, sent, pushback: Pushback::Silent }
     }
 
     /// The server refused by status before its first message. It may have
@@ -74,10 +70,7 @@ impl Failure {
     pub(crate) fn of_stream(error: &h2::Error) -> Self {
         let refused = error.is_remote()
             && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
-        Self::new(
-            from_h2(error),
-            if refused { Sent::Refused } else { Sent::Maybe },
-        )
+        Self::new(from_h2(error), if refused { Sent::Refused } else { Sent::Maybe })
     }
 }
 
@@ -86,9 +79,7 @@ fn pushback(headers: &HeaderMap) -> Pushback {
         return Pushback::Silent;
     };
     let millis = value.to_str().ok().and_then(|text| text.parse().ok());
-    millis.map_or(Pushback::Never, |millis| {
-        Pushback::After(Duration::from_millis(millis))
-    })
+    millis.map_or(Pushback::Never, |millis| Pushback::After(Duration::from_millis(millis)))
 }
 
 /// The status of an HTTP/2 failure, by the table of gRPC over HTTP/2 ("Errors").
@@ -106,11 +97,7 @@ pub(crate) fn from_h2(error: &h2::Error) -> Status {
 }
 
 pub(crate) fn deadline_exceeded() -> Status {
-    status::refuse(
-        Code::DeadlineExceeded,
-        "DEADLINE",
-        "the call's deadline has passed",
-    )
+    status::refuse(Code::DeadlineExceeded, "DEADLINE", "the call's deadline has passed")
 }
 
 #[cfg(test)]

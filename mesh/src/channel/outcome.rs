@@ -23,12 +23,7 @@ impl Outcome {
         if let Some(method) = &method {
             method.called.start();
         }
-        Self {
-            method,
-            span,
-            started: Instant::now(),
-            code: None,
-        }
+        Self { method, span, started: Instant::now(), code: None }
     }
 
     /// The first decision stands.

@@ -18,9 +18,8 @@ use super::endpoint::{Endpoint, Permit};
 use crate::resolver::{Target, View};
 
 /// How long a call waits for an instance, at most: long enough for a process to
-/// be started again by its supervisor, short enough that its caller learns of a
-/// dead service before it gives up itself.
-const PICK_TIMEOUT: Duration = Duration::from_secs(3);
+/// be started again by its supervisor.
+const PICK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pick set of one application.
 #[derive(Debug)]
@@ -89,15 +88,16 @@ impl Pool {
         Self { state, task }
     }
 
-    /// An instance to call. Waits for one until `deadline` or three seconds, for
-    /// a call that has not left loses nothing by waiting.
+    /// An instance to call. Waits for one up to two seconds, since a call that has
+    /// not left loses nothing by waiting; but never to the end of its deadline,
+    /// since "nobody is there" tells its caller more than "too late".
     pub(crate) async fn pick(&self, deadline: Option<Instant>) -> Option<Permit> {
         if let Some(permit) = self.state.try_pick() {
             return Some(permit);
         }
-        let patience = Instant::now() + PICK_TIMEOUT;
-        let until = deadline.map_or(patience, |deadline| deadline.min(patience));
-        tokio::time::timeout_at(until, self.wait()).await.ok()
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let patience = left.map_or(PICK_TIMEOUT, |left| PICK_TIMEOUT.min(left * 3 / 4));
+        tokio::time::timeout(patience, self.wait()).await.ok()
     }
 
     async fn wait(&self) -> Permit {
@@ -115,10 +115,7 @@ impl Pool {
     /// Addresses of the instances that can be called now.
     pub(crate) fn ready(&self) -> Vec<String> {
         let ready = self.state.ready.load();
-        ready
-            .iter()
-            .map(|endpoint| endpoint.target.address.clone())
-            .collect()
+        ready.iter().map(|endpoint| endpoint.target.address.clone()).collect()
     }
 }
 
@@ -145,11 +142,7 @@ async fn follow(state: Arc<PoolState>, mut view: watch::Receiver<View>) {
             kept.entry(target).or_insert_with_key(|target| {
                 let endpoint = Arc::new(Endpoint::new(target.clone()));
                 let task = tokio::spawn(endpoint.clone().keep_connected(state.clone()));
-                Kept {
-                    endpoint,
-                    task: task.abort_handle(),
-                    state: state.clone(),
-                }
+                Kept { endpoint, task: task.abort_handle(), state: state.clone() }
             });
         }
         if view.changed().await.is_err() {

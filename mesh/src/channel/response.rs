@@ -76,9 +76,7 @@ impl ResponseBody {
         let Some(deadline) = self.deadline else {
             return Poll::Pending;
         };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         timer.as_mut().poll(cx)
     }
 
@@ -90,14 +88,8 @@ impl ResponseBody {
 
     fn fail_with(&mut self, error: &h2::Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         // A server that keeps the deadline too may be quicker to cancel.
-        let late = self
-            .deadline
-            .is_some_and(|deadline| deadline <= Instant::now());
-        self.fail(if late {
-            failure::deadline_exceeded()
-        } else {
-            failure::from_h2(error)
-        })
+        let late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        self.fail(if late { failure::deadline_exceeded() } else { failure::from_h2(error) })
     }
 
     fn poll_stream(
@@ -134,8 +126,7 @@ impl Body for ResponseBody {
         match self.poll_stream(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    self.outcome
-                        .decide(code_of(trailers).unwrap_or(Code::Unknown));
+                    self.outcome.decide(code_of(trailers).unwrap_or(Code::Unknown));
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

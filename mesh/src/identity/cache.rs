@@ -25,10 +25,7 @@ struct Entry<V> {
 impl<V: Clone> Cache<V> {
     pub(super) fn new(slots: usize) -> Self {
         let slots = std::iter::repeat_with(ArcSwapOption::empty).take(slots);
-        Self {
-            slots: slots.collect(),
-            hasher: RandomState::new(),
-        }
+        Self { slots: slots.collect(), hasher: RandomState::new() }
     }
 
     /// What is known of `key`, until the second in which it ends.
@@ -39,11 +36,7 @@ impl<V: Clone> Cache<V> {
     }
 
     pub(super) fn put(&self, key: &[u8], until: u64, value: V) {
-        let entry = Entry {
-            key: key.into(),
-            until,
-            value,
-        };
+        let entry = Entry { key: key.into(), until, value };
         self.slot(key).store(Some(entry.into()));
     }
 

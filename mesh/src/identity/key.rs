@@ -52,11 +52,7 @@ impl SigningKey {
     pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeyError> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(KeyError::Pkcs8)?;
         let kid = thumbprint(&encode(pair.public_key()));
-        Ok(Self {
-            pair,
-            pkcs8: pkcs8.to_vec(),
-            kid,
-        })
+        Ok(Self { pair, pkcs8: pkcs8.to_vec(), kid })
     }
 
     /// The key as a PKCS#8 document: a secret.
@@ -91,9 +87,7 @@ impl SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("kid", &self.kid)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
@@ -107,13 +101,9 @@ impl KeySet {
     /// Reads a key set. Keys of another kind are passed over (RFC 7517 §5).
     #[must_use]
     pub fn new(keys: &[JsonWebKey]) -> Self {
-        let keys = keys
-            .iter()
-            .take(MAX_KEYS)
-            .filter_map(|key| Some((key.kid.clone(), usable(key)?)));
-        Self {
-            keys: keys.collect(),
-        }
+        let keys =
+            keys.iter().take(MAX_KEYS).filter_map(|key| Some((key.kid.clone(), usable(key)?)));
+        Self { keys: keys.collect() }
     }
 
     /// Whether the set has a key of this id.
@@ -201,44 +191,20 @@ mod tests {
     #[test]
     fn a_private_key_is_not_printed() {
         let key = SigningKey::generate().unwrap();
-        assert_eq!(
-            format!("{key:?}"),
-            format!("SigningKey {{ kid: {:?}, .. }}", key.kid())
-        );
+        assert_eq!(format!("{key:?}"), format!("SigningKey {{ kid: {:?}, .. }}", key.kid()));
     }
 
     #[test]
     fn keys_of_another_kind_are_passed_over() {
         let good = SigningKey::generate().unwrap().public();
         for other in [
-            JsonWebKey {
-                kty: "RSA".to_owned(),
-                ..good.clone()
-            },
-            JsonWebKey {
-                crv: "X25519".to_owned(),
-                ..good.clone()
-            },
-            JsonWebKey {
-                alg: "HS256".to_owned(),
-                ..good.clone()
-            },
-            JsonWebKey {
-                r#use: "enc".to_owned(),
-                ..good.clone()
-            },
-            JsonWebKey {
-                kid: String::new(),
-                ..good.clone()
-            },
-            JsonWebKey {
-                x: "AAAA".to_owned(),
-                ..good.clone()
-            },
-            JsonWebKey {
-                x: "not base64!".to_owned(),
-                ..good.clone()
-            },
+            JsonWebKey { kty: "RSA".to_owned(), ..good.clone() },
+            JsonWebKey { crv: "X25519".to_owned(), ..good.clone() },
+            JsonWebKey { alg: "HS256".to_owned(), ..good.clone() },
+            JsonWebKey { r#use: "enc".to_owned(), ..good.clone() },
+            JsonWebKey { kid: String::new(), ..good.clone() },
+            JsonWebKey { x: "AAAA".to_owned(), ..good.clone() },
+            JsonWebKey { x: "not base64!".to_owned(), ..good.clone() },
         ] {
             assert!(KeySet::new(&[other]).is_empty());
         }

@@ -77,11 +77,7 @@ pub enum ProofError {
 
 impl From<ProofError> for Status {
     fn from(error: ProofError) -> Self {
-        status::refuse(
-            Code::Unauthenticated,
-            "SERVICE_PROOF_INVALID",
-            error.to_string(),
-        )
+        status::refuse(Code::Unauthenticated, "SERVICE_PROOF_INVALID", error.to_string())
     }
 }
 
@@ -130,10 +126,7 @@ impl MeshKey {
     /// written in its source.
     #[must_use]
     pub fn prove(&self, name: &str, now: u64) -> HeaderValue {
-        assert!(
-            is_name(name),
-            "an application's name is made of a-z, 0-9 and -"
-        );
+        assert!(is_name(name), "an application's name is made of a-z, 0-9 and -");
         let mut proof = format!("v1.{name}.{}", now + PROOF_LIFETIME_SECS);
         let mac = hmac::sign(&self.key, proof.as_bytes());
         proof.push('.');
@@ -161,15 +154,10 @@ impl MeshKey {
 
     /// The name and the end in a proof whose MAC is right.
     fn check<'a>(&self, proof: &'a [u8]) -> Result<(&'a str, u64), ProofError> {
-        let text = std::str::from_utf8(proof)
-            .ok()
-            .filter(|text| text.len() <= MAX_PROOF_BYTES);
-        let (message, mac) = text
-            .and_then(|text| text.rsplit_once('.'))
-            .ok_or(ProofError::Malformed)?;
-        let mac = URL_SAFE_NO_PAD
-            .decode(mac)
-            .map_err(|_| ProofError::Malformed)?;
+        let text = std::str::from_utf8(proof).ok().filter(|text| text.len() <= MAX_PROOF_BYTES);
+        let (message, mac) =
+            text.and_then(|text| text.rsplit_once('.')).ok_or(ProofError::Malformed)?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| ProofError::Malformed)?;
         hmac::verify(&self.key, message.as_bytes(), &mac).map_err(|_| ProofError::Forged)?;
         message
             .strip_prefix("v1.")
@@ -203,11 +191,7 @@ impl Prover {
     /// Proves `name` with `key`.
     #[must_use]
     pub fn new(key: Arc<MeshKey>, name: &'static str) -> Self {
-        Self {
-            key,
-            name,
-            minted: ArcSwapOption::empty(),
-        }
+        Self { key, name, minted: ArcSwapOption::empty() }
     }
 
     /// A proof that is good for one to two minutes.
@@ -223,10 +207,7 @@ impl Prover {
             Some(minted) if fresh(minted.at) => minted.proof.clone(),
             _ => {
                 let proof = self.key.prove(self.name, now);
-                let minted = Minted {
-                    at: now,
-                    proof: proof.clone(),
-                };
+                let minted = Minted { at: now, proof: proof.clone() };
                 self.minted.store(Some(Arc::new(minted)));
                 proof
             }
@@ -242,25 +223,16 @@ impl fmt::Debug for Prover {
 
 fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| {
-        (byte as char)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let digit = |byte: u8| (byte as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
         return None;
     }
-    pairs
-        .iter()
-        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
-        .collect()
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 #[cfg(test)]
@@ -281,12 +253,7 @@ mod tests {
     fn a_proof_names_the_process_until_it_ends() {
         let proof = key(1).prove("projects", NOW);
         let verifier = key(1);
-        for now in [
-            NOW - CLOCK_SKEW_SECS,
-            NOW,
-            NOW,
-            NOW + PROOF_LIFETIME_SECS - 1,
-        ] {
+        for now in [NOW - CLOCK_SKEW_SECS, NOW, NOW, NOW + PROOF_LIFETIME_SECS - 1] {
             assert_eq!(verifier.verify(&proof, now).as_deref(), Ok("projects"));
         }
         for now in [NOW + PROOF_LIFETIME_SECS, u64::MAX] {
@@ -310,12 +277,9 @@ mod tests {
         assert_eq!(key(2).verify(&proof, NOW), Err(ProofError::Forged));
         let key = key(1);
         key.verify(&proof, NOW).unwrap();
-        for (from, to) in [
-            ("projects", "identity"),
-            ("v1.", "v2."),
-            (".18", ".19"),
-            (".18", ".018"),
-        ] {
+        for (from, to) in
+            [("projects", "identity"), ("v1.", "v2."), (".18", ".19"), (".18", ".018")]
+        {
             let refused = key.verify(&changed(&proof, from, to), NOW);
             assert_eq!(refused, Err(ProofError::Forged), "{from} → {to}");
         }
@@ -343,18 +307,12 @@ mod tests {
         let loaded = load(&format!("{}\n", "01".repeat(32))).unwrap();
         let proof = loaded.prove("projects", NOW);
         assert_eq!(key(1).verify(&proof, NOW).as_deref(), Ok("projects"));
-        assert!(matches!(
-            load(&"01".repeat(31)),
-            Err(MeshKeyError::Short(31))
-        ));
+        assert!(matches!(load(&"01".repeat(31)), Err(MeshKeyError::Short(31))));
         assert!(matches!(load(""), Err(MeshKeyError::Short(0))));
         assert!(matches!(load(&"0g".repeat(32)), Err(MeshKeyError::NotHex)));
         assert!(matches!(load(&"0".repeat(65)), Err(MeshKeyError::NotHex)));
         assert!(matches!(load(&"+1".repeat(32)), Err(MeshKeyError::NotHex)));
-        assert!(matches!(
-            MeshKey::load(Path::new("/nowhere")),
-            Err(MeshKeyError::Read(_))
-        ));
+        assert!(matches!(MeshKey::load(Path::new("/nowhere")), Err(MeshKeyError::Read(_))));
     }
 
     #[test]

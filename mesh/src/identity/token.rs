@@ -87,11 +87,7 @@ impl Claims {
 impl From<Claims> for User {
     fn from(claims: Claims) -> Self {
         Self {
-            scopes: claims
-                .scope
-                .split_ascii_whitespace()
-                .map(str::to_owned)
-                .collect(),
+            scopes: claims.scope.split_ascii_whitespace().map(str::to_owned).collect(),
             id: claims.sub,
             roles: claims.roles,
             session: claims.sid,
@@ -202,12 +198,7 @@ impl<'a> Unverified<'a> {
         if !header.typ.eq_ignore_ascii_case(TYPE) {
             return Err(TokenError::Invalid("it is no access token"));
         }
-        Ok(Self {
-            kid: header.kid,
-            message,
-            payload,
-            signature,
-        })
+        Ok(Self { kid: header.kid, message, payload, signature })
     }
 
     /// The claims, if the signature is that of a key in the set.
@@ -222,9 +213,7 @@ impl<'a> Unverified<'a> {
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
-    URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| TokenError::Invalid("it is not base64url"))
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Invalid("it is not base64url"))
 }
 
 fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenError> {
@@ -267,10 +256,7 @@ mod tests {
     fn what_was_signed_is_what_is_read() {
         let key = SigningKey::generate().unwrap();
         let token = key.sign(&claims());
-        assert_eq!(
-            read(&token, &KeySet::new(&[key.public()])).unwrap(),
-            claims()
-        );
+        assert_eq!(read(&token, &KeySet::new(&[key.public()])).unwrap(), claims());
         let user = User::from(claims());
         assert_eq!(user.scopes, ["read", "write"]);
         assert_eq!(user.name(), "users/ada");
@@ -294,14 +280,9 @@ mod tests {
 
     #[test]
     fn the_signature_of_another_key_is_refused() {
-        let (ours, theirs) = (
-            SigningKey::generate().unwrap(),
-            SigningKey::generate().unwrap(),
-        );
-        let token = forged(
-            &theirs,
-            &format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"{}"}}"#, ours.kid()),
-        );
+        let (ours, theirs) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+        let token =
+            forged(&theirs, &format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"{}"}}"#, ours.kid()));
         assert!(read(&token, &KeySet::new(&[ours.public()])).is_err());
         assert!(read(&theirs.sign(&claims()), &KeySet::new(&[ours.public()])).is_err());
     }
@@ -312,38 +293,22 @@ mod tests {
         let keys = KeySet::new(&[key.public()]);
         for (header, accepted) in [
             (r#"{"alg":"EdDSA","typ":"at+jwt","kid":"KID"}"#, true),
-            (
-                r#"{"alg":"EdDSA","typ":"AT+JWT","kid":"KID","jku":"https://evil.example"}"#,
-                true,
-            ),
+            (r#"{"alg":"EdDSA","typ":"AT+JWT","kid":"KID","jku":"https://evil.example"}"#, true),
             (r#"{"alg":"none","typ":"at+jwt","kid":"KID"}"#, false),
             (r#"{"alg":"None","typ":"at+jwt","kid":"KID"}"#, false),
             (r#"{"alg":"HS256","typ":"at+jwt","kid":"KID"}"#, false),
             (r#"{"alg":"eddsa","typ":"at+jwt","kid":"KID"}"#, false),
-            (
-                r#"{"alg":"EdDSA","alg":"none","typ":"at+jwt","kid":"KID"}"#,
-                false,
-            ),
+            (r#"{"alg":"EdDSA","alg":"none","typ":"at+jwt","kid":"KID"}"#, false),
             (r#"{"alg":["EdDSA"],"typ":"at+jwt","kid":"KID"}"#, false),
             (r#"{"typ":"at+jwt","kid":"KID"}"#, false),
             (r#"{"alg":"EdDSA","typ":"at+jwt"}"#, false),
             (r#"{"alg":"EdDSA","typ":"at+jwt","kid":"other"}"#, false),
             (r#"{"alg":"EdDSA","typ":"JWT","kid":"KID"}"#, false),
             (r#"{"alg":"EdDSA","kid":"KID"}"#, false),
-            (
-                r#"{"alg":"EdDSA","typ":"at+jwt","kid":"KID","crit":["exp"]}"#,
-                false,
-            ),
-            (
-                r#"{"alg":"EdDSA","typ":"at+jwt","kid":"KID","crit":null}"#,
-                false,
-            ),
+            (r#"{"alg":"EdDSA","typ":"at+jwt","kid":"KID","crit":["exp"]}"#, false),
+            (r#"{"alg":"EdDSA","typ":"at+jwt","kid":"KID","crit":null}"#, false),
         ] {
-            assert_eq!(
-                read(&forged(&key, header), &keys).is_ok(),
-                accepted,
-                "{header}"
-            );
+            assert_eq!(read(&forged(&key, header), &keys).is_ok(), accepted, "{header}");
         }
     }
 
@@ -353,20 +318,16 @@ mod tests {
         let keys = KeySet::new(&[key.public()]);
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims()).unwrap());
         let header = |alg: &str| {
-            URL_SAFE_NO_PAD.encode(format!(
-                r#"{{"alg":"{alg}","typ":"at+jwt","kid":"{}"}}"#,
-                key.kid()
-            ))
+            URL_SAFE_NO_PAD
+                .encode(format!(r#"{{"alg":"{alg}","typ":"at+jwt","kid":"{}"}}"#, key.kid()))
         };
         let unsigned = format!("{}.{payload}.", header("none"));
         let secret = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.public().x.as_bytes());
         let message = format!("{}.{payload}", header("HS256"));
         let mac = URL_SAFE_NO_PAD.encode(ring::hmac::sign(&secret, message.as_bytes()));
-        for token in [
-            unsigned,
-            format!("{message}.{mac}"),
-            format!("{}.{payload}.", header("EdDSA")),
-        ] {
+        for token in
+            [unsigned, format!("{message}.{mac}"), format!("{}.{payload}.", header("EdDSA"))]
+        {
             assert!(matches!(read(&token, &keys), Err(TokenError::Invalid(_))));
         }
     }
@@ -380,14 +341,8 @@ mod tests {
         };
         assert!(says(|_| {}).is_ok());
         assert!(says(|claims| claims.iat = NOW + CLOCK_SKEW_SECS).is_ok());
-        assert!(matches!(
-            says(|claims| claims.exp = NOW),
-            Err(TokenError::Expired)
-        ));
-        assert!(matches!(
-            says(|claims| claims.exp = 0),
-            Err(TokenError::Expired)
-        ));
+        assert!(matches!(says(|claims| claims.exp = NOW), Err(TokenError::Expired)));
+        assert!(matches!(says(|claims| claims.exp = 0), Err(TokenError::Expired)));
         for change in [
             (|claims| claims.iss = "https://evil.example".to_owned()) as fn(&mut Claims),
             |claims| claims.aud = "another".to_owned(),
@@ -403,15 +358,9 @@ mod tests {
     #[test]
     fn an_oversized_token_is_not_read() {
         let key = SigningKey::generate().unwrap();
-        let big = Claims {
-            scope: "x".repeat(MAX_TOKEN_BYTES),
-            ..claims()
-        };
+        let big = Claims { scope: "x".repeat(MAX_TOKEN_BYTES), ..claims() };
         let refused = read(&key.sign(&big), &KeySet::new(&[key.public()]));
-        assert!(matches!(
-            refused,
-            Err(TokenError::Invalid("it is too long"))
-        ));
+        assert!(matches!(refused, Err(TokenError::Invalid("it is too long"))));
     }
 
     #[test]
@@ -419,16 +368,8 @@ mod tests {
         for (error, code, reason) in [
             (TokenError::Missing, Code::Unauthenticated, "TOKEN_MISSING"),
             (TokenError::Expired, Code::Unauthenticated, "TOKEN_EXPIRED"),
-            (
-                TokenError::Invalid("x"),
-                Code::Unauthenticated,
-                "TOKEN_INVALID",
-            ),
-            (
-                TokenError::Unavailable,
-                Code::Unavailable,
-                "TOKEN_KEYS_UNAVAILABLE",
-            ),
+            (TokenError::Invalid("x"), Code::Unauthenticated, "TOKEN_INVALID"),
+            (TokenError::Unavailable, Code::Unavailable, "TOKEN_KEYS_UNAVAILABLE"),
         ] {
             let status = Status::from(error);
             assert_eq!(status.code(), code);

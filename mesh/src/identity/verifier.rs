@@ -105,10 +105,7 @@ struct Known {
 
 impl Known {
     fn new(keys: KeySet) -> Self {
-        Self {
-            keys,
-            tokens: Cache::new(REMEMBERED_TOKENS),
-        }
+        Self { keys, tokens: Cache::new(REMEMBERED_TOKENS) }
     }
 }
 
@@ -135,9 +132,7 @@ impl Verifier {
             renew_at: AtomicU64::new(0),
             born: Instant::now(),
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The user whom an access token names (without the word `Bearer`).
@@ -210,9 +205,7 @@ impl Inner {
         let succeeded = match *last {
             Some(fetched) if !rested(*last) => fetched.succeeded,
             // A task of its own: the fetch serves others too and must not end with this call.
-            _ => tokio::spawn(self.clone().fetch(last))
-                .await
-                .unwrap_or(false),
+            _ => tokio::spawn(self.clone().fetch(last)).await.unwrap_or(false),
         };
         match (self.knows(kid), succeeded) {
             (true, _) => Ok(()),
@@ -243,13 +236,8 @@ impl Inner {
             }
         };
         *last = Some(Fetched { at, succeeded });
-        let pause = if succeeded {
-            jittered(RENEW_EVERY)
-        } else {
-            FETCH_AT_MOST_EVERY
-        };
-        self.renew_at
-            .store(self.age_millis() + millis(pause), Ordering::Relaxed);
+        let pause = if succeeded { jittered(RENEW_EVERY) } else { FETCH_AT_MOST_EVERY };
+        self.renew_at.store(self.age_millis() + millis(pause), Ordering::Relaxed);
         succeeded
     }
 
@@ -323,10 +311,7 @@ mod tests {
     fn issuer(keys: &[&SigningKey]) -> (Arc<Issuer>, Verifier) {
         let issuer = Arc::new(Issuer::default());
         issuer.publish(keys);
-        (
-            issuer.clone(),
-            Verifier::new("https://id.example", "titan", issuer),
-        )
+        (issuer.clone(), Verifier::new("https://id.example", "titan", issuer))
     }
 
     fn key() -> SigningKey {
@@ -357,10 +342,7 @@ mod tests {
         let key = key();
         let (issuer, verifier) = issuer(&[&key]);
         for _ in 0..3 {
-            assert_eq!(
-                verifier.verify_at(&token(&key), NOW).await.unwrap().id,
-                "ada"
-            );
+            assert_eq!(verifier.verify_at(&token(&key), NOW).await.unwrap().id, "ada");
         }
         assert_eq!(issuer.asked(), 1);
     }
@@ -401,10 +383,7 @@ mod tests {
         }
         assert_eq!(issuer.asked(), 1);
         tokio::time::advance(FETCH_AT_MOST_EVERY).await;
-        verifier
-            .verify_at(&token(&self::key()), NOW)
-            .await
-            .unwrap_err();
+        verifier.verify_at(&token(&self::key()), NOW).await.unwrap_err();
         assert_eq!(issuer.asked(), 2);
     }
 

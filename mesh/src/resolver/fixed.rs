@@ -21,18 +21,10 @@ impl Fixed {
         for (app, address) in addresses {
             let view = views.entry(app).or_default();
             view.known = true;
-            view.targets.push(Target {
-                address,
-                instance: String::new(),
-            });
+            view.targets.push(Target { address, instance: String::new() });
         }
-        let views = views
-            .into_iter()
-            .map(|(app, view)| (app, watch::Sender::new(view)));
-        Self {
-            views: views.collect(),
-            others,
-        }
+        let views = views.into_iter().map(|(app, view)| (app, watch::Sender::new(view)));
+        Self { views: views.collect(), others }
     }
 }
 
@@ -52,12 +44,7 @@ pub(crate) struct Nothing {
 
 impl Default for Nothing {
     fn default() -> Self {
-        Self {
-            view: watch::Sender::new(View {
-                known: true,
-                targets: Vec::new(),
-            }),
-        }
+        Self { view: watch::Sender::new(View { known: true, targets: Vec::new() }) }
     }
 }
 

@@ -46,10 +46,7 @@ impl Registry {
     pub(crate) fn watch(channel: Channel) -> Self {
         let (sender, instances) = watch::channel(Instances::default());
         let task = tokio::spawn(call::detached(follow(channel, sender)));
-        Self {
-            instances,
-            _task: Arc::new(AbortOnDrop(task.abort_handle())),
-        }
+        Self { instances, _task: Arc::new(AbortOnDrop(task.abort_handle())) }
     }
 
     /// Every living instance, and every change of that. While the registry is
@@ -137,18 +134,13 @@ fn take(known: &mut Instances, view: WatchResponse) {
         known.instances = view.instances;
         return;
     }
-    let mut merged: HashMap<String, Instance> = known
-        .instances
-        .drain(..)
-        .map(|instance| (instance.id.clone(), instance))
-        .collect();
+    let mut merged: HashMap<String, Instance> =
+        known.instances.drain(..).map(|instance| (instance.id.clone(), instance)).collect();
     for instance in view.instances {
         merged.insert(instance.id.clone(), instance);
     }
     known.instances = merged.into_values().collect();
-    known
-        .instances
-        .sort_by(|a, b| (&a.app, &a.id).cmp(&(&b.app, &b.id)));
+    known.instances.sort_by(|a, b| (&a.app, &a.id).cmp(&(&b.app, &b.id)));
 }
 
 #[cfg(test)]
@@ -156,26 +148,15 @@ mod tests {
     use super::*;
 
     fn instance(app: &str, id: &str) -> Instance {
-        Instance {
-            app: app.to_owned(),
-            id: id.to_owned(),
-            ..Instance::default()
-        }
+        Instance { app: app.to_owned(), id: id.to_owned(), ..Instance::default() }
     }
 
     fn view(settled: bool, ids: &[&str]) -> WatchResponse {
-        WatchResponse {
-            settled,
-            instances: ids.iter().map(|id| instance("shop", id)).collect(),
-        }
+        WatchResponse { settled, instances: ids.iter().map(|id| instance("shop", id)).collect() }
     }
 
     fn ids(known: &Instances) -> Vec<&str> {
-        known
-            .instances
-            .iter()
-            .map(|instance| instance.id.as_str())
-            .collect()
+        known.instances.iter().map(|instance| instance.id.as_str()).collect()
     }
 
     #[test]

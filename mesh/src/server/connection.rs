@@ -36,9 +36,8 @@ pub(super) async fn serve(
     };
     let ping = connection.ping_pong().expect("taken once");
     let mut alive = std::pin::pin!(keepalive::until_dead(ping));
-    let mut age = std::pin::pin!(tokio::time::sleep_until(old_age(
-        shared.limits.max_connection_age
-    )));
+    let mut age =
+        std::pin::pin!(tokio::time::sleep_until(old_age(shared.limits.max_connection_age)));
     let mut leaving = false;
     loop {
         tokio::select! {

@@ -92,19 +92,13 @@ async fn admit(
     }
     let passed = |name| {
         let value: Option<&HeaderValue> = headers.get(name);
-        value
-            .filter(|value| value.len() <= trace::MAX_PASSED_BYTES)
-            .cloned()
+        value.filter(|value| value.len() <= trace::MAX_PASSED_BYTES).cloned()
     };
     let call = Call {
         deadline,
         trace: place,
         // Only what verified here is passed on.
-        authorization: caller
-            .user
-            .is_some()
-            .then(|| passed(header::AUTHORIZATION))
-            .flatten(),
+        authorization: caller.user.is_some().then(|| passed(header::AUTHORIZATION)).flatten(),
         tracestate: passed(trace::TRACESTATE),
         baggage: passed(trace::BAGGAGE),
         repeated: headers.contains_key("grpc-previous-rpc-attempts"),
@@ -136,9 +130,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
             );
             let mut status = status::refuse(Code::Unimplemented, "UNKNOWN_COMPRESSION", message);
             let supported = "identity,gzip".parse().expect("it is an ASCII text");
-            status
-                .metadata_mut()
-                .insert("grpc-accept-encoding", supported);
+            status.metadata_mut().insert("grpc-accept-encoding", supported);
             Err(status)
         }
     }
@@ -156,26 +148,12 @@ async fn authenticate(
     };
     let user = match (identity::bearer(headers), &shared.verifier) {
         (Ok(token), Some(verifier)) => verifier.verify(token).await,
-        (Ok(_), None) => Err(TokenError::Invalid(
-            "this process knows no issuer of tokens",
-        )),
+        (Ok(_), None) => Err(TokenError::Invalid("this process knows no issuer of tokens")),
         (Err(error), _) => Err(error),
     };
     Ok(match user {
-        Ok(user) => (
-            Caller {
-                user: Some(user),
-                service,
-            },
-            None,
-        ),
-        Err(error) => (
-            Caller {
-                user: None,
-                service,
-            },
-            Some(error),
-        ),
+        Ok(user) => (Caller { user: Some(user), service }, None),
+        Err(error) => (Caller { user: None, service }, Some(error)),
     })
 }
 
@@ -306,10 +284,7 @@ fn refuse(respond: &mut SendResponse<Bytes>, outcome: &mut Outcome, status: &Sta
 
 /// What the HTTP specification of gRPC asks to be refused as HTTP.
 fn not_grpc(request: &Request<RecvStream>) -> Option<Response<()>> {
-    let content_type = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .map(HeaderValue::as_bytes);
+    let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let grpc = content_type.is_some_and(|value| {
         value.starts_with(b"application/grpc") && matches!(value.get(16), None | Some(b'+' | b';'))
     });

@@ -42,17 +42,7 @@ impl Outcome {
         }
         let _in_flight = InFlight::begin(shared);
         let (actor, started) = (String::new(), Instant::now());
-        Self {
-            method,
-            path,
-            peer,
-            actor,
-            span,
-            place,
-            started,
-            code: None,
-            _in_flight,
-        }
+        Self { method, path, peer, actor, span, place, started, code: None, _in_flight }
     }
 
     pub(super) fn caller(&mut self, caller: &Caller) {

@@ -45,14 +45,7 @@ impl RequestBody {
         encoding: Encoding,
         max_message: usize,
     ) -> Self {
-        Self {
-            stream,
-            method,
-            encoding,
-            max_message,
-            partial: BytesMut::new(),
-            ended: false,
-        }
+        Self { stream, method, encoding, max_message, partial: BytesMut::new(), ended: false }
     }
 
     /// Whole messages of what has come, checked; `None` when more must come.
@@ -92,11 +85,7 @@ impl RequestBody {
             1 => self.unpack(&frame[PREFIX..])?,
             flag => return Err(malformed(format!("message flag {flag} is unknown"))),
         };
-        if let Some(rules) = self
-            .method
-            .as_ref()
-            .and_then(|method| method.request.as_ref())
-        {
+        if let Some(rules) = self.method.as_ref().and_then(|method| method.request.as_ref()) {
             rules.check(&frame[PREFIX..]).map_err(rejected)?;
         }
         Ok(frame)
@@ -105,15 +94,11 @@ impl RequestBody {
     /// The limit counts what comes out, or a small request could fill the memory.
     fn unpack(&self, packed: &[u8]) -> Result<Bytes, Status> {
         if self.encoding == Encoding::Identity {
-            return Err(malformed(
-                "a message is compressed, but grpc-encoding names nothing",
-            ));
+            return Err(malformed("a message is compressed, but grpc-encoding names nothing"));
         }
         let mut message = Vec::new();
         let limit = self.max_message as u64 + 1;
-        let unpacked = flate2::read::GzDecoder::new(packed)
-            .take(limit)
-            .read_to_end(&mut message);
+        let unpacked = flate2::read::GzDecoder::new(packed).take(limit).read_to_end(&mut message);
         unpacked.map_err(|error| malformed(format!("a message does not decompress: {error}")))?;
         if message.len() > self.max_message {
             return Err(self.too_large());

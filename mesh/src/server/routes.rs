@@ -26,10 +26,7 @@ impl Routes {
     /// Adds a service as tonic generates it. A service of the same name is
     /// replaced.
     #[must_use]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "routes are added to, not summed"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "routes are added to, not summed")]
     pub fn add<S>(mut self, service: S) -> Self
     where
         S: tower::Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>

@@ -21,11 +21,7 @@ pub(crate) enum Format {
 impl Format {
     /// Text for a person at a terminal, JSON for everything that collects logs.
     pub(crate) fn for_output() -> Self {
-        if std::io::stderr().is_terminal() {
-            Self::Text
-        } else {
-            Self::Json
-        }
+        if std::io::stderr().is_terminal() { Self::Text } else { Self::Json }
     }
 }
 
@@ -69,10 +65,7 @@ where
     ) -> fmt::Result {
         let mut line = Line::default();
         let metadata = event.metadata();
-        line.put(
-            "time",
-            prost_types::Timestamp::from(SystemTime::now()).to_string(),
-        );
+        line.put("time", prost_types::Timestamp::from(SystemTime::now()).to_string());
         line.put("level", metadata.level().to_string());
         line.put("app", self.app.to_owned());
         line.put("target", metadata.target().to_owned());

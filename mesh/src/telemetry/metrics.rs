@@ -63,9 +63,7 @@ impl MethodMetrics {
     /// Calls finished with this code.
     #[must_use]
     pub fn finished(&self, code: Code) -> u64 {
-        self.by_code[code as usize]
-            .get()
-            .map_or(0, |histogram| histogram.count())
+        self.by_code[code as usize].get().map_or(0, |histogram| histogram.count())
     }
 }
 
@@ -81,10 +79,7 @@ pub(crate) fn page(contracts: &Contracts) -> String {
     methods.sort_by(|a, b| a.path.cmp(&b.path));
     let mut page = String::new();
     for (side, of) in [
-        (
-            "server",
-            (|method| &method.served) as fn(&Method) -> &MethodMetrics,
-        ),
+        ("server", (|method| &method.served) as fn(&Method) -> &MethodMetrics),
         ("client", |method| &method.called),
     ] {
         let used: Vec<(&str, &MethodMetrics)> = methods
@@ -103,24 +98,13 @@ fn side_page(page: &mut String, side: &str, used: &[(&str, &MethodMetrics)]) {
     head(page, &started, "counter", "Calls started, by method.");
     for (method, metrics) in used {
         let value = metrics.started.load(Relaxed);
-        line(
-            page,
-            format_args!("{started}{{grpc_method=\"{method}\"}} {value}"),
-        );
+        line(page, format_args!("{started}{{grpc_method=\"{method}\"}} {value}"));
     }
     let in_flight = format!("grpc_{side}_calls_in_flight");
-    head(
-        page,
-        &in_flight,
-        "gauge",
-        "Calls that have not finished, by method.",
-    );
+    head(page, &in_flight, "gauge", "Calls that have not finished, by method.");
     for (method, metrics) in used {
         let value = metrics.in_flight.load(Relaxed);
-        line(
-            page,
-            format_args!("{in_flight}{{grpc_method=\"{method}\"}} {value}"),
-        );
+        line(page, format_args!("{in_flight}{{grpc_method=\"{method}\"}} {value}"));
     }
     let duration = format!("grpc_{side}_call_duration_seconds");
     head(
@@ -146,25 +130,16 @@ fn histogram_lines(page: &mut String, name: &str, labels: &str, histogram: &Hist
     for (bucket, bound) in histogram.buckets.iter().zip(BOUNDS_MICROS) {
         count += bucket.load(Relaxed);
         let bound = seconds(bound);
-        line(
-            page,
-            format_args!("{name}_bucket{{{labels},le=\"{bound}\"}} {count}"),
-        );
+        line(page, format_args!("{name}_bucket{{{labels},le=\"{bound}\"}} {count}"));
     }
     count += histogram.buckets[BOUNDS_MICROS.len()].load(Relaxed);
-    line(
-        page,
-        format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}"),
-    );
+    line(page, format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}"));
     let sum = seconds(histogram.sum_micros.load(Relaxed));
     line(page, format_args!("{name}_sum{{{labels}}} {sum}"));
     line(page, format_args!("{name}_count{{{labels}}} {count}"));
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "microseconds stay exact for 285 years"
-)]
+#[expect(clippy::cast_precision_loss, reason = "microseconds stay exact for 285 years")]
 fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
@@ -181,18 +156,13 @@ fn process_page(page: &mut String) {
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
 
 fn head(page: &mut String, name: &str, kind: &str, help: &str) {
-    line(
-        page,
-        format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"),
-    );
+    line(page, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
 }
 
 fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
@@ -227,13 +197,9 @@ mod tests {
     #[test]
     fn a_finished_call_is_on_the_page_once() {
         let contracts = Contracts::load(&[]).unwrap();
-        let method = contracts
-            .method("/titan.mesh.v1.KeyService/ListKeys")
-            .unwrap();
+        let method = contracts.method("/titan.mesh.v1.KeyService/ListKeys").unwrap();
         method.served.start();
-        method
-            .served
-            .finish(Code::NotFound, Duration::from_millis(2));
+        method.served.finish(Code::NotFound, Duration::from_millis(2));
         let page = page(&contracts);
         let labels = "grpc_method=\"titan.mesh.v1.KeyService/ListKeys\",grpc_status=\"NOT_FOUND\"";
         for expected in [
@@ -245,9 +211,6 @@ mod tests {
         ] {
             assert!(page.contains(&expected), "{expected} is missing in\n{page}");
         }
-        assert!(
-            !page.contains("RegistryService"),
-            "what was never called is not listed"
-        );
+        assert!(!page.contains("RegistryService"), "what was never called is not listed");
     }
 }

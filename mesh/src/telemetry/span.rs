@@ -91,20 +91,14 @@ pub(crate) fn outcome(span: &Span, code: Code, failed: bool) {
 }
 
 fn split(path: &str) -> (&str, &str) {
-    path.trim_start_matches('/')
-        .split_once('/')
-        .unwrap_or((path, ""))
+    path.trim_start_matches('/').split_once('/').unwrap_or((path, ""))
 }
 
 fn remote(place: Trace) -> Context {
     Context::new().with_remote_span_context(SpanContext::new(
         TraceId::from_bytes(place.id.to_be_bytes()),
         SpanId::from_bytes(place.span.to_be_bytes()),
-        if place.sampled {
-            TraceFlags::SAMPLED
-        } else {
-            TraceFlags::default()
-        },
+        if place.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() },
         true,
         TraceState::default(),
     ))

@@ -78,39 +78,18 @@ fn plain(name: &str, value: &Value) -> Result<Option<(Blob, String)>, Problem> {
     let pair = match name {
         "const" => (Blob::Equal(bytes()?), format!("must be {shown}")),
         "len" => (Blob::Len(size()?), format!("must be {shown} bytes")),
-        "min_len" => (
-            Blob::MinLen(size()?),
-            format!("must be at least {shown} bytes"),
-        ),
-        "max_len" => (
-            Blob::MaxLen(size()?),
-            format!("must be at most {shown} bytes"),
-        ),
+        "min_len" => (Blob::MinLen(size()?), format!("must be at least {shown} bytes")),
+        "max_len" => (Blob::MaxLen(size()?), format!("must be at most {shown} bytes")),
         "pattern" => {
             let pattern = value.as_str().ok_or_else(|| wrong_type(name))?;
             let text = format!("must match regex pattern `{shown}`");
             (Blob::Pattern(pattern::compile(pattern)?), text)
         }
-        "prefix" => (
-            Blob::Prefix(bytes()?),
-            format!("does not have prefix {shown}"),
-        ),
-        "suffix" => (
-            Blob::Suffix(bytes()?),
-            format!("does not have suffix {shown}"),
-        ),
-        "contains" => (
-            Blob::Contains(bytes()?),
-            format!("does not contain {shown}"),
-        ),
-        "in" => (
-            Blob::In(list(name, value, read)?),
-            format!("must be in list {shown}"),
-        ),
-        "not_in" => (
-            Blob::NotIn(list(name, value, read)?),
-            format!("must not be in list {shown}"),
-        ),
+        "prefix" => (Blob::Prefix(bytes()?), format!("does not have prefix {shown}")),
+        "suffix" => (Blob::Suffix(bytes()?), format!("does not have suffix {shown}")),
+        "contains" => (Blob::Contains(bytes()?), format!("does not contain {shown}")),
+        "in" => (Blob::In(list(name, value, read)?), format!("must be in list {shown}")),
+        "not_in" => (Blob::NotIn(list(name, value, read)?), format!("must not be in list {shown}")),
         _ => return Ok(None),
     };
     Ok(Some(pair))

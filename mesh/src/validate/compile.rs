@@ -21,11 +21,7 @@ pub(super) fn compile(root: &MessageDescriptor) -> Result<Option<Plan>, CompileE
         // Options of `buf.validate` cannot be written without its definition.
         return Ok(None);
     };
-    let mut compiler = Compiler {
-        options,
-        drafts: Vec::new(),
-        known: HashMap::new(),
-    };
+    let mut compiler = Compiler { options, drafts: Vec::new(), known: HashMap::new() };
     let root = compiler.message(root)?;
     Ok(prune::prune(compiler.drafts, root))
 }
@@ -84,10 +80,7 @@ struct Compiler {
 }
 
 fn error(field: &str, problem: Problem) -> CompileError {
-    CompileError {
-        field: field.to_owned(),
-        problem,
-    }
+    CompileError { field: field.to_owned(), problem }
 }
 
 impl Compiler {
@@ -98,19 +91,11 @@ impl Compiler {
         }
         let index = self.drafts.len();
         self.known.insert(message.full_name().to_owned(), index);
-        self.drafts.push(Draft {
-            fields: Vec::new(),
-            oneofs: Vec::new(),
-            exclusive: Vec::new(),
-        });
+        self.drafts.push(Draft { fields: Vec::new(), oneofs: Vec::new(), exclusive: Vec::new() });
         self.refuse_extensions(message)?;
 
         let groups = self.groups(message)?;
-        let grouped: HashSet<_> = groups
-            .iter()
-            .flat_map(|group| &group.fields)
-            .cloned()
-            .collect();
+        let grouped: HashSet<_> = groups.iter().flat_map(|group| &group.fields).cloned().collect();
         let mut descriptors: Vec<_> = message.fields().collect();
         descriptors.sort_by_key(prost_reflect::FieldDescriptor::number);
 
@@ -119,16 +104,9 @@ impl Compiler {
             fields.push(self.field(descriptor, grouped.contains(descriptor.name()))?);
         }
         let position = |name: &String| descriptors.iter().position(|it| it.name() == name);
-        let exclusive = groups
-            .iter()
-            .map(|group| group.exclusive(position))
-            .collect();
+        let exclusive = groups.iter().map(|group| group.exclusive(position)).collect();
         let oneofs = self.oneofs(message)?;
-        self.drafts[index] = Draft {
-            fields,
-            oneofs,
-            exclusive,
-        };
+        self.drafts[index] = Draft { fields, oneofs, exclusive };
         Ok(index)
     }
 
@@ -137,14 +115,9 @@ impl Compiler {
             let mut required = false;
             if let Some(rules) = rules(&oneof.options(), &self.options.oneof) {
                 let settings = settings(&rules).map_err(|it| error(oneof.full_name(), it))?;
-                required = settings
-                    .iter()
-                    .any(|(_, value)| value.as_bool() == Some(true));
+                required = settings.iter().any(|(_, value)| value.as_bool() == Some(true));
             }
-            Ok(DraftOneof {
-                name: oneof.name().into(),
-                required,
-            })
+            Ok(DraftOneof { name: oneof.name().into(), required })
         };
         message.oneofs().map(compile).collect()
     }
@@ -169,14 +142,10 @@ impl Compiler {
 
     /// Extensions of messages are not walked, so that rules on them would be lost.
     fn refuse_extensions(&self, message: &MessageDescriptor) -> Result<(), CompileError> {
-        match message
-            .extensions()
-            .find(|it| it.options().has_extension(&self.options.field))
-        {
-            Some(extension) => Err(error(
-                extension.full_name(),
-                unsupported("a rule on an extension"),
-            )),
+        match message.extensions().find(|it| it.options().has_extension(&self.options.field)) {
+            Some(extension) => {
+                Err(error(extension.full_name(), unsupported("a rule on an extension")))
+            }
             None => Ok(()),
         }
     }
@@ -191,17 +160,12 @@ struct Group {
 impl Group {
     fn read(rule: &Value, message: &MessageDescriptor) -> Result<Self, Problem> {
         let rule = rule.as_message().ok_or_else(|| wrong_type("oneof"))?;
-        let mut group = Self {
-            fields: Vec::new(),
-            required: false,
-        };
+        let mut group = Self { fields: Vec::new(), required: false };
         for (name, value) in settings(rule)? {
             match (name.as_str(), value) {
                 ("required", Value::Bool(required)) => group.required = *required,
                 ("fields", Value::List(names)) => {
-                    group
-                        .fields
-                        .extend(names.iter().filter_map(Value::as_str).map(str::to_owned));
+                    group.fields.extend(names.iter().filter_map(Value::as_str).map(str::to_owned));
                 }
                 _ => return Err(unsupported(&format!("oneof.{name}"))),
             }

@@ -15,25 +15,13 @@ pub(super) struct Few<T> {
 impl<T: Copy> Few<T> {
     /// An empty list; `blank` fills unused slots.
     pub(super) fn new(blank: T) -> Self {
-        Self {
-            inline: [blank; INLINE],
-            len: 0,
-            spill: Vec::new(),
-        }
+        Self { inline: [blank; INLINE], len: 0, spill: Vec::new() }
     }
 
     /// A list of `len` times `value`.
     pub(super) fn filled(value: T, len: usize) -> Self {
-        let spill = if len > INLINE {
-            vec![value; len]
-        } else {
-            Vec::new()
-        };
-        Self {
-            inline: [value; INLINE],
-            len,
-            spill,
-        }
+        let spill = if len > INLINE { vec![value; len] } else { Vec::new() };
+        Self { inline: [value; INLINE], len, spill }
     }
 
     pub(super) fn push(&mut self, value: T) {
@@ -50,19 +38,11 @@ impl<T: Copy> Few<T> {
     }
 
     pub(super) fn as_slice(&self) -> &[T] {
-        if self.len > INLINE {
-            &self.spill
-        } else {
-            &self.inline[..self.len]
-        }
+        if self.len > INLINE { &self.spill } else { &self.inline[..self.len] }
     }
 
     pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
-        if self.len > INLINE {
-            &mut self.spill
-        } else {
-            &mut self.inline[..self.len]
-        }
+        if self.len > INLINE { &mut self.spill } else { &mut self.inline[..self.len] }
     }
 }
 

@@ -28,18 +28,13 @@ pub(super) fn by_rule(rule: &str) -> Option<(Format, &'static str)> {
             |text| ipv4_network(text, false) || ipv6_network(text, false),
             "IP address with prefix length",
         ),
-        "ipv4_with_prefixlen" => (
-            |text| ipv4_network(text, false),
-            "IPv4 address with prefix length",
-        ),
-        "ipv6_with_prefixlen" => (
-            |text| ipv6_network(text, false),
-            "IPv6 address with prefix length",
-        ),
-        "ip_prefix" => (
-            |text| ipv4_network(text, true) || ipv6_network(text, true),
-            "IP prefix",
-        ),
+        "ipv4_with_prefixlen" => {
+            (|text| ipv4_network(text, false), "IPv4 address with prefix length")
+        }
+        "ipv6_with_prefixlen" => {
+            (|text| ipv6_network(text, false), "IPv6 address with prefix length")
+        }
+        "ip_prefix" => (|text| ipv4_network(text, true) || ipv6_network(text, true), "IP prefix"),
         "ipv4_prefix" => (|text| ipv4_network(text, true), "IPv4 prefix"),
         "ipv6_prefix" => (|text| ipv6_network(text, true), "IPv6 prefix"),
         "host_and_port" => (host_and_port, "host and port pair"),
@@ -65,9 +60,7 @@ fn label(label: &str) -> bool {
     (1..=MAX_LABEL).contains(&label.len())
         && !label.starts_with('-')
         && !label.ends_with('-')
-        && label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn hostname(text: &str) -> bool {
@@ -163,9 +156,7 @@ fn protobuf_name(text: &str) -> bool {
     text.split('.').all(|part| {
         !part.is_empty()
             && !part.starts_with(|first: char| first.is_ascii_digit())
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     })
 }
 
@@ -179,9 +170,7 @@ pub(super) fn header_name(text: &str) -> bool {
 
 /// Visible characters, spaces and tabs.
 pub(super) fn header_value(text: &str) -> bool {
-    !text
-        .bytes()
-        .any(|byte| byte.is_ascii_control() && byte != b'\t')
+    !text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t')
 }
 
 pub(super) fn loose_header_name(text: &str) -> bool {

@@ -84,11 +84,7 @@ impl<T: Comparable> Test<T> for Number<T> {
                     Bound::Excluded(high) => value < *high,
                     Bound::Unbounded => true,
                 };
-                if *outside {
-                    above || below
-                } else {
-                    above && below
-                }
+                if *outside { above || below } else { above && below }
             }
             Self::In(values) => values.contains(&value),
             Self::NotIn(values) => !values.contains(&value),
@@ -127,19 +123,11 @@ pub(super) fn compile<T: Comparable>(
             }
             "in" => {
                 let text = format!("must be in list {}", show(value));
-                compiled.push(Rule::new(
-                    id,
-                    text,
-                    Number::In(list(&name, value, T::read)?),
-                ));
+                compiled.push(Rule::new(id, text, Number::In(list(&name, value, T::read)?)));
             }
             "not_in" => {
                 let text = format!("must not be in list {}", show(value));
-                compiled.push(Rule::new(
-                    id,
-                    text,
-                    Number::NotIn(list(&name, value, T::read)?),
-                ));
+                compiled.push(Rule::new(id, text, Number::NotIn(list(&name, value, T::read)?)));
             }
             "finite" if value.as_bool() == Some(true) => {
                 compiled.push(Rule::new(id, "must be finite", Number::Finite));
@@ -159,26 +147,15 @@ fn range<T: Comparable>(
     high: Option<Limit<T>>,
 ) -> Option<Rule<Number<T>>> {
     let outside = matches!((&low, &high), (Some(low), Some(high)) if high.1 < low.1);
-    let names: Vec<_> = [&low, &high]
-        .into_iter()
-        .flatten()
-        .map(|limit| limit.0)
-        .collect();
+    let names: Vec<_> = [&low, &high].into_iter().flatten().map(|limit| limit.0).collect();
     let words: Vec<_> = [&low, &high].into_iter().flatten().map(describe).collect();
     if names.is_empty() {
         return None;
     }
     let suffix = if outside { "_exclusive" } else { "" };
     let id = format!("{kind}.{}{suffix}", names.join("_"));
-    let text = format!(
-        "must be {}",
-        words.join(if outside { " or " } else { " and " })
-    );
-    let test = Number::Range {
-        low: bound(low),
-        high: bound(high),
-        outside,
-    };
+    let text = format!("must be {}", words.join(if outside { " or " } else { " and " }));
+    let test = Number::Range { low: bound(low), high: bound(high), outside };
     Some(Rule::new(id, text, test))
 }
 

@@ -32,41 +32,23 @@ pub(super) struct Malformed {
 }
 
 impl<'s> Path<'s> {
-    pub(super) const ROOT: Path<'static> = Path {
-        parent: None,
-        name: "",
-        subscript: Subscript::None,
-        depth: 0,
-    };
+    pub(super) const ROOT: Path<'static> =
+        Path { parent: None, name: "", subscript: Subscript::None, depth: 0 };
 
     pub(super) fn field<'c>(&'c self, name: &'c str) -> Path<'c> {
-        Path {
-            parent: Some(self),
-            name,
-            subscript: Subscript::None,
-            depth: self.depth + 1,
-        }
+        Path { parent: Some(self), name, subscript: Subscript::None, depth: self.depth + 1 }
     }
 
     pub(super) fn item<'c>(&'c self, name: &'c str, index: usize) -> Path<'c> {
-        Path {
-            subscript: Subscript::Index(index),
-            ..self.field(name)
-        }
+        Path { subscript: Subscript::Index(index), ..self.field(name) }
     }
 
     pub(super) fn entry<'c>(&'c self, name: &'c str, kind: Kind, key: Raw<'c>) -> Path<'c> {
-        Path {
-            subscript: Subscript::Key(kind, key),
-            ..self.field(name)
-        }
+        Path { subscript: Subscript::Key(kind, key), ..self.field(name) }
     }
 
     pub(super) fn malformed(&self, problem: Fault) -> Malformed {
-        Malformed {
-            field: self.to_string(),
-            problem,
-        }
+        Malformed { field: self.to_string(), problem }
     }
 }
 

@@ -36,10 +36,7 @@ impl Message {
         match self.near.get(number as usize) {
             Some(near) => near.map(usize::from),
             None if number <= NEAR => None,
-            None => self
-                .fields
-                .binary_search_by_key(&number, |field| field.number)
-                .ok(),
+            None => self.fields.binary_search_by_key(&number, |field| field.number).ok(),
         }
     }
 }
@@ -136,11 +133,7 @@ pub(super) struct Rule<T> {
 
 impl<T> Rule<T> {
     pub(super) fn new(id: impl Into<Box<str>>, text: impl Into<Box<str>>, test: T) -> Self {
-        Self {
-            id: id.into(),
-            text: text.into(),
-            test,
-        }
+        Self { id: id.into(), text: text.into(), test }
     }
 }
 

@@ -13,14 +13,9 @@ pub(super) fn settings(rules: &DynamicMessage) -> Result<Vec<(String, &Value)>, 
     }
     if let Some(unknown) = rules.unknown_fields().next() {
         let number = unknown.number();
-        return Err(format!(
-            "rule number {number} is unknown, its definition is newer"
-        ));
+        return Err(format!("rule number {number} is unknown, its definition is newer"));
     }
-    Ok(rules
-        .fields()
-        .map(|(field, value)| (field.name().to_owned(), value))
-        .collect())
+    Ok(rules.fields().map(|(field, value)| (field.name().to_owned(), value)).collect())
 }
 
 pub(super) fn unsupported(rule: &str) -> Problem {
@@ -38,10 +33,7 @@ pub(super) fn list<T>(
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Box<[T]>, Problem> {
     let items = value.as_list().ok_or_else(|| wrong_type(rule))?;
-    items
-        .iter()
-        .map(|item| read(item).ok_or_else(|| wrong_type(rule)))
-        .collect()
+    items.iter().map(|item| read(item).ok_or_else(|| wrong_type(rule))).collect()
 }
 
 /// A value as it is shown to people.
@@ -57,10 +49,7 @@ pub(super) fn show(value: &Value) -> String {
         Value::String(value) => value.clone(),
         Value::Bytes(value) => value.iter().map(|byte| format!("{byte:02x}")).collect(),
         Value::List(items) => {
-            format!(
-                "[{}]",
-                items.iter().map(show).collect::<Vec<_>>().join(", ")
-            )
+            format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", "))
         }
         Value::Message(message) => show_message(message),
         Value::Map(_) => String::new(),
@@ -69,15 +58,13 @@ pub(super) fn show(value: &Value) -> String {
 
 fn show_message(message: &DynamicMessage) -> String {
     match message.descriptor().full_name() {
-        "google.protobuf.Timestamp" => message
-            .transcode_to::<prost_types::Timestamp>()
-            .map(|time| time.to_string()),
-        "google.protobuf.Duration" => message
-            .transcode_to::<prost_types::Duration>()
-            .map(|span| span.to_string()),
-        _ => message
-            .transcode_to::<prost_types::FieldMask>()
-            .map(|mask| mask.paths.join(", ")),
+        "google.protobuf.Timestamp" => {
+            message.transcode_to::<prost_types::Timestamp>().map(|time| time.to_string())
+        }
+        "google.protobuf.Duration" => {
+            message.transcode_to::<prost_types::Duration>().map(|span| span.to_string())
+        }
+        _ => message.transcode_to::<prost_types::FieldMask>().map(|mask| mask.paths.join(", ")),
     }
     .unwrap_or_default()
 }

@@ -33,11 +33,7 @@ const MAX_DEPTH: usize = 100;
 const WRONG_WIRE: Fault = "the field is encoded as another type";
 
 pub(super) fn check(plan: &Plan, bytes: &[u8], now: Option<SystemTime>) -> Result<(), Rejection> {
-    let mut run = Run {
-        plan,
-        now,
-        violations: Vec::new(),
-    };
+    let mut run = Run { plan, now, violations: Vec::new() };
     match run.message(plan.root, &[bytes], &Path::ROOT) {
         Err(Stop::Malformed(Malformed { field, problem })) => {
             Err(Rejection::Malformed { field, problem })
@@ -105,10 +101,7 @@ impl<'p> Run<'p> {
                     return Err(at.field(&field.name).malformed(WRONG_WIRE).into());
                 }
                 if let Some(oneof) = field.oneof {
-                    let others = message.oneofs[oneof]
-                        .members
-                        .iter()
-                        .filter(|it| **it != index);
+                    let others = message.oneofs[oneof].members.iter().filter(|it| **it != index);
                     others.for_each(|&other| seen.slots.as_mut_slice()[other] = Slot::Absent);
                 }
                 seen.put(index, found.raw, value.kind == Kind::Message);
@@ -116,11 +109,7 @@ impl<'p> Run<'p> {
             }
             Shape::List(list) => {
                 let slot = &mut seen.slots.as_mut_slice()[index];
-                let count = if let Slot::Count(count) = *slot {
-                    count
-                } else {
-                    0
-                };
+                let count = if let Slot::Count(count) = *slot { count } else { 0 };
                 let count = self.items(field, list, found, count, at)?;
                 *slot = Slot::Count(count);
                 Ok(())
@@ -313,10 +302,6 @@ impl<'p> Run<'p> {
             rule: rule.to_owned(),
             description: text.to_owned(),
         });
-        if self.violations.len() == MAX_VIOLATIONS {
-            Err(Stop::Full)
-        } else {
-            Ok(())
-        }
+        if self.violations.len() == MAX_VIOLATIONS { Err(Stop::Full) } else { Ok(()) }
     }
 }

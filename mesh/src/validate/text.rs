@@ -67,9 +67,8 @@ fn count(text: &str) -> u64 {
 pub(super) fn compile(rules: &DynamicMessage) -> Result<Rules<Text>, Problem> {
     let settings = settings(rules)?;
     // Only `false` loosens the formats of HTTP headers.
-    let strict = !settings
-        .iter()
-        .any(|(name, value)| name == "strict" && value.as_bool() == Some(false));
+    let strict =
+        !settings.iter().any(|(name, value)| name == "strict" && value.as_bool() == Some(false));
     let mut compiled = Vec::new();
     for (name, value) in settings {
         if name == "example" || name == "strict" {
@@ -88,61 +87,26 @@ pub(super) fn compile(rules: &DynamicMessage) -> Result<Rules<Text>, Problem> {
 fn plain(name: &str, value: &Value) -> Result<Option<(Text, String)>, Problem> {
     let shown = show(value);
     let size = || value.as_u64().ok_or_else(|| wrong_type(name));
-    let text = || {
-        value
-            .as_str()
-            .map(Box::from)
-            .ok_or_else(|| wrong_type(name))
-    };
+    let text = || value.as_str().map(Box::from).ok_or_else(|| wrong_type(name));
     let texts = || list(name, value, |item| item.as_str().map(Box::from));
     let pair = match name {
         "const" => (Text::Equal(text()?), format!("must equal `{shown}`")),
         "len" => (Text::Chars(size()?), format!("must be {shown} characters")),
-        "min_len" => (
-            Text::MinChars(size()?),
-            format!("must be at least {shown} characters"),
-        ),
-        "max_len" => (
-            Text::MaxChars(size()?),
-            format!("must be at most {shown} characters"),
-        ),
+        "min_len" => (Text::MinChars(size()?), format!("must be at least {shown} characters")),
+        "max_len" => (Text::MaxChars(size()?), format!("must be at most {shown} characters")),
         "len_bytes" => (Text::Bytes(size()?), format!("must be {shown} bytes")),
-        "min_bytes" => (
-            Text::MinBytes(size()?),
-            format!("must be at least {shown} bytes"),
-        ),
-        "max_bytes" => (
-            Text::MaxBytes(size()?),
-            format!("must be at most {shown} bytes"),
-        ),
+        "min_bytes" => (Text::MinBytes(size()?), format!("must be at least {shown} bytes")),
+        "max_bytes" => (Text::MaxBytes(size()?), format!("must be at most {shown} bytes")),
         "pattern" => {
             let pattern = pattern::compile(&text()?)?;
-            (
-                Text::Pattern(pattern),
-                format!("does not match regex pattern `{shown}`"),
-            )
+            (Text::Pattern(pattern), format!("does not match regex pattern `{shown}`"))
         }
-        "prefix" => (
-            Text::Prefix(text()?),
-            format!("does not have prefix `{shown}`"),
-        ),
-        "suffix" => (
-            Text::Suffix(text()?),
-            format!("does not have suffix `{shown}`"),
-        ),
-        "contains" => (
-            Text::Contains(text()?),
-            format!("does not contain substring `{shown}`"),
-        ),
-        "not_contains" => (
-            Text::NotContains(text()?),
-            format!("contains substring `{shown}`"),
-        ),
+        "prefix" => (Text::Prefix(text()?), format!("does not have prefix `{shown}`")),
+        "suffix" => (Text::Suffix(text()?), format!("does not have suffix `{shown}`")),
+        "contains" => (Text::Contains(text()?), format!("does not contain substring `{shown}`")),
+        "not_contains" => (Text::NotContains(text()?), format!("contains substring `{shown}`")),
         "in" => (Text::In(texts()?), format!("must be in list {shown}")),
-        "not_in" => (
-            Text::NotIn(texts()?),
-            format!("must not be in list {shown}"),
-        ),
+        "not_in" => (Text::NotIn(texts()?), format!("must not be in list {shown}")),
         _ => return Ok(None),
     };
     Ok(Some(pair))
@@ -156,40 +120,20 @@ fn known(name: &str, value: &Value, strict: bool) -> Result<Vec<Rule<Text>>, Pro
     let (id, known) = match (name, value.as_enum_number()) {
         ("well_known_regex", Some(0)) => return Ok(Vec::new()),
         ("well_known_regex", Some(1)) => {
-            let format = if strict {
-                format::header_name
-            } else {
-                format::loose_header_name
-            };
-            (
-                "well_known_regex.header_name",
-                (format as Format, "HTTP header name"),
-            )
+            let format = if strict { format::header_name } else { format::loose_header_name };
+            ("well_known_regex.header_name", (format as Format, "HTTP header name"))
         }
         ("well_known_regex", Some(2)) => {
-            let format = if strict {
-                format::header_value
-            } else {
-                format::loose_header_value
-            };
-            (
-                "well_known_regex.header_value",
-                (format as Format, "HTTP header value"),
-            )
+            let format = if strict { format::header_value } else { format::loose_header_value };
+            ("well_known_regex.header_value", (format as Format, "HTTP header value"))
         }
-        _ => (
-            name,
-            format::by_rule(name).ok_or_else(|| unsupported(&format!("string.{name}")))?,
-        ),
+        _ => (name, format::by_rule(name).ok_or_else(|| unsupported(&format!("string.{name}")))?),
     };
     let (format, what) = known;
     let id = format!("string.{id}");
     let text = format!("must be a valid {what}");
     // Of these two the empty text is a valid instance.
-    if matches!(
-        id.as_str(),
-        "string.uri_ref" | "string.well_known_regex.header_value"
-    ) {
+    if matches!(id.as_str(), "string.uri_ref" | "string.well_known_regex.header_value") {
         return Ok(vec![Rule::new(id, text, Text::Format(format))]);
     }
     let empty = format!("value is empty, which is not a valid {what}");

@@ -63,19 +63,13 @@ pub(super) fn compile(rules: &DynamicMessage) -> Result<Moment, Problem> {
             ("gt_now", Some(true)) => ("must be greater than now".to_owned(), Relative::Future),
             ("within", _) => {
                 let span = i128::read(value).ok_or_else(|| wrong_type(&name))?;
-                (
-                    format!("must be within {} of now", show(value)),
-                    Relative::Within(span),
-                )
+                (format!("must be within {} of now", show(value)), Relative::Within(span))
             }
             _ => continue,
         };
         relative.push(Rule::new(format!("timestamp.{name}"), text, test));
     }
-    Ok(Moment {
-        fixed,
-        relative: relative.into(),
-    })
+    Ok(Moment { fixed, relative: relative.into() })
 }
 
 #[derive(Debug)]
@@ -98,8 +92,7 @@ impl Test<&[&str]> for Mask {
 
 fn covered(path: &str, tops: &[Box<str>]) -> bool {
     tops.iter().any(|top| {
-        path.strip_prefix(&**top)
-            .is_some_and(|below| below.is_empty() || below.starts_with('.'))
+        path.strip_prefix(&**top).is_some_and(|below| below.is_empty() || below.starts_with('.'))
     })
 }
 
@@ -111,23 +104,14 @@ pub(super) fn compile_mask(rules: &DynamicMessage) -> Result<Rules<Mask>, Proble
         let paths = |value| list(&name, value, |item| item.as_str().map(Box::from));
         let (text, test) = match name.as_str() {
             "const" => {
-                let mask = value
-                    .as_message()
-                    .and_then(|mask| mask.get_field_by_name("paths"));
+                let mask = value.as_message().and_then(|mask| mask.get_field_by_name("paths"));
                 let mask = mask.ok_or_else(|| wrong_type(&name))?;
-                (
-                    format!("must equal paths [{shown}]"),
-                    Mask::Equal(paths(&mask)?),
-                )
+                (format!("must equal paths [{shown}]"), Mask::Equal(paths(&mask)?))
             }
-            "in" => (
-                format!("must only contain paths in {shown}"),
-                Mask::In(paths(value)?),
-            ),
-            "not_in" => (
-                format!("must not contain any paths in {shown}"),
-                Mask::NotIn(paths(value)?),
-            ),
+            "in" => (format!("must only contain paths in {shown}"), Mask::In(paths(value)?)),
+            "not_in" => {
+                (format!("must not contain any paths in {shown}"), Mask::NotIn(paths(value)?))
+            }
             "example" => continue,
             _ => return Err(unsupported(&format!("field_mask.{name}"))),
         };

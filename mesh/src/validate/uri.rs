@@ -6,9 +6,7 @@ use super::format;
 pub(super) fn uri(text: &str) -> bool {
     text.split_once(':').is_some_and(|(scheme, rest)| {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
             && after_scheme(rest, true)
     })
 }
@@ -39,9 +37,7 @@ fn after_scheme(text: &str, has_scheme: bool) -> bool {
 /// `[ userinfo "@" ] host [ ":" port ]`
 fn is_authority(text: &str) -> bool {
     let (user, host) = text.split_once('@').unwrap_or(("", text));
-    let user_is_valid = all(user, |byte| {
-        is_unreserved(byte) || is_sub_delim(byte) || byte == b':'
-    });
+    let user_is_valid = all(user, |byte| is_unreserved(byte) || is_sub_delim(byte) || byte == b':');
     // The colons of an address in brackets are no port's.
     let port_at = host.rfind(']').unwrap_or(0);
     let (host, port) = match host[port_at..].rfind(':') {
@@ -101,9 +97,7 @@ fn all(text: &str, is_allowed: impl Fn(u8) -> bool) -> bool {
 }
 
 fn decodes_to_utf8(text: &str) -> bool {
-    percent_encoding::percent_decode_str(text)
-        .decode_utf8()
-        .is_ok()
+    percent_encoding::percent_decode_str(text).decode_utf8().is_ok()
 }
 
 fn is_pchar(byte: u8) -> bool {

@@ -157,11 +157,7 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(if self.rest.len() < 10 {
-            TRUNCATED
-        } else {
-            "a varint is longer than 64 bits"
-        })
+        Err(if self.rest.len() < 10 { TRUNCATED } else { "a varint is longer than 64 bits" })
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
@@ -194,12 +190,7 @@ mod tests {
         ];
         assert_eq!(
             fields(&bytes).unwrap(),
-            [
-                (1, Raw::Bits(150)),
-                (2, Raw::Bits(1)),
-                (3, Raw::Bytes(b"hi")),
-                (4, Raw::Bits(2))
-            ]
+            [(1, Raw::Bits(150)), (2, Raw::Bits(1)), (3, Raw::Bytes(b"hi")), (4, Raw::Bits(2))]
         );
     }
 
@@ -213,31 +204,15 @@ mod tests {
     fn broken_bytes_are_refused() {
         let cases: &[(&str, &[u8])] = &[
             ("tag without value", &[0x08]),
-            (
-                "endless varint",
-                &[
-                    0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                ],
-            ),
-            (
-                "65-bit varint",
-                &[
-                    0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02,
-                ],
-            ),
+            ("endless varint", &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+            ("65-bit varint", &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]),
             ("short fixed64", &[0x09, 0, 0]),
             ("short fixed32", &[0x0d, 0]),
             ("length past the end", &[0x0a, 5, 1]),
-            (
-                "length past memory",
-                &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
-            ),
+            ("length past memory", &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
             ("field number 0", &[0x00, 0]),
             ("wire type 6", &[0x0e]),
-            (
-                "field number of 33 bits",
-                &[0x80, 0x80, 0x80, 0x80, 0x10, 0],
-            ),
+            ("field number of 33 bits", &[0x80, 0x80, 0x80, 0x80, 0x10, 0]),
             ("group without end", &[0x0b, 0x08, 1]),
             ("end without group", &[0x0c]),
             ("crossed groups", &[0x0b, 0x13, 0x0c, 0x14]),

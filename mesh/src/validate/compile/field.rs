@@ -76,12 +76,7 @@ impl Compiler {
         if descriptor.is_group() && has_rules {
             return Err(wrong(unsupported("a rule on a group")));
         }
-        let read = found
-            .as_ref()
-            .map(Read::read)
-            .transpose()
-            .map_err(wrong)?
-            .unwrap_or_default();
+        let read = found.as_ref().map(Read::read).transpose().map_err(wrong)?.unwrap_or_default();
         let ignored = read.ignore == Some(ALWAYS);
         let shape = if ignored || descriptor.is_group() {
             unchecked(descriptor)
@@ -103,16 +98,9 @@ impl Compiler {
         };
         let oneof = descriptor.containing_oneof();
         let oneof = oneof.and_then(|oneof| {
-            descriptor
-                .parent_message()
-                .oneofs()
-                .position(|other| other == oneof)
+            descriptor.parent_message().oneofs().position(|other| other == oneof)
         });
-        Ok(DraftField {
-            field,
-            oneof,
-            has_rules: (has_rules && !ignored) || grouped,
-        })
+        Ok(DraftField { field, oneof, has_rules: (has_rules && !ignored) || grouped })
     }
 
     fn shape(&mut self, descriptor: &FieldDescriptor, read: &Read) -> Result<Shape, CompileError> {
@@ -140,8 +128,7 @@ impl Compiler {
                 unique,
             }));
         }
-        self.value(descriptor, &descriptor.kind(), read)
-            .map(Shape::One)
+        self.value(descriptor, &descriptor.kind(), read).map(Shape::One)
     }
 
     fn value(
@@ -160,39 +147,23 @@ impl Compiler {
             }
             (Some((name, rules)), scalar) => scalar_check(name, rules, scalar).map_err(wrong)?,
         };
-        Ok(Value {
-            kind: kind(of),
-            ignore_zero: read.ignore == Some(IF_ZERO_VALUE),
-            check,
-        })
+        Ok(Value { kind: kind(of), ignore_zero: read.ignore == Some(IF_ZERO_VALUE), check })
     }
 }
 
 /// A field of which only presence may matter.
 fn unchecked(descriptor: &FieldDescriptor) -> Shape {
-    let nothing = |kind| Value {
-        kind,
-        ignore_zero: false,
-        check: Check::Nothing,
-    };
+    let nothing = |kind| Value { kind, ignore_zero: false, check: Check::Nothing };
     let of = kind(&descriptor.kind());
     if descriptor.is_map() || descriptor.is_list() {
-        return Shape::List(List {
-            item: nothing(of),
-            size: Rules::default(),
-            unique: false,
-        });
+        return Shape::List(List { item: nothing(of), size: Rules::default(), unique: false });
     }
     Shape::One(nothing(of))
 }
 
 fn nested(rules: Option<&DynamicMessage>, name: &str) -> Result<Read, Problem> {
     let found = rules.filter(|rules| rules.has_field_by_name(name));
-    Read::nested(
-        found
-            .and_then(|rules| rules.get_field_by_name(name))
-            .as_deref(),
-    )
+    Read::nested(found.and_then(|rules| rules.get_field_by_name(name)).as_deref())
 }
 
 fn is_true(rules: Option<&DynamicMessage>, name: &str) -> bool {
@@ -208,14 +179,12 @@ fn sizes(rules: Option<&DynamicMessage>, kind: &str, what: &str) -> Result<Rules
         let shown = show(value);
         let limit = || value.as_u64().ok_or_else(|| wrong_type(&name));
         let (text, test) = match name.as_str() {
-            "min_items" | "min_pairs" => (
-                format!("must contain at least {shown} {what}"),
-                Size::Min(limit()?),
-            ),
-            "max_items" | "max_pairs" => (
-                format!("must contain no more than {shown} {what}"),
-                Size::Max(limit()?),
-            ),
+            "min_items" | "min_pairs" => {
+                (format!("must contain at least {shown} {what}"), Size::Min(limit()?))
+            }
+            "max_items" | "max_pairs" => {
+                (format!("must contain no more than {shown} {what}"), Size::Max(limit()?))
+            }
             "items" | "keys" | "values" | "unique" => continue,
             _ => return Err(unsupported(&format!("{kind}.{name}"))),
         };
@@ -242,11 +211,7 @@ fn scalar_check(name: &str, rules: &DynamicMessage, of: &Type) -> Result<Check, 
             if is_true(Some(rules), "defined_only") {
                 let defined = values.values().map(|value| value.number().into()).collect();
                 let text = "must be one of the defined enum values";
-                compiled.push(Rule::new(
-                    "enum.defined_only",
-                    text,
-                    number::Number::In(defined),
-                ));
+                compiled.push(Rule::new("enum.defined_only", text, number::Number::In(defined)));
             }
             Check::Signed(compiled.into())
         }
@@ -281,11 +246,7 @@ fn well_known(
         ) => {
             let inner = message.get_field(1).ok_or_else(|| wrong_type(name))?.kind();
             let check = scalar_check(name, rules, &inner)?;
-            Ok(Check::Wrapped(Box::new(Value {
-                kind: kind(&inner),
-                ignore_zero: false,
-                check,
-            })))
+            Ok(Check::Wrapped(Box::new(Value { kind: kind(&inner), ignore_zero: false, check })))
         }
         (_, other) => Err(mismatch(name, other)),
     }

@@ -11,10 +11,7 @@ pub(super) fn prune(drafts: Vec<Draft>, root: usize) -> Option<Plan> {
     if !matters[root] {
         return None;
     }
-    let messages = drafts
-        .into_iter()
-        .map(|draft| finish(draft, &matters))
-        .collect();
+    let messages = drafts.into_iter().map(|draft| finish(draft, &matters)).collect();
     Some(Plan { messages, root })
 }
 
@@ -56,19 +53,13 @@ fn finish(draft: Draft, matters: &[bool]) -> Message {
         .iter()
         .enumerate()
         .map(|(index, oneof)| {
-            let mut members = draft
-                .fields
-                .iter()
-                .filter(|field| field.oneof == Some(index));
+            let mut members = draft.fields.iter().filter(|field| field.oneof == Some(index));
             oneof.required || members.any(|field| field.matters(matters))
         })
         .collect();
     let in_oneof = |field: &DraftField| field.oneof.is_some_and(|oneof| followed[oneof]);
-    let kept: Vec<_> = draft
-        .fields
-        .iter()
-        .map(|field| field.matters(matters) || in_oneof(field))
-        .collect();
+    let kept: Vec<_> =
+        draft.fields.iter().map(|field| field.matters(matters) || in_oneof(field)).collect();
     // Positions among the fields that are kept.
     let moved = |index: usize| kept[..index].iter().filter(|kept| **kept).count();
 
@@ -86,26 +77,14 @@ fn finish(draft: Draft, matters: &[bool]) -> Message {
         ..group
     });
     let exclusive = exclusive.collect();
-    let fields = draft
-        .fields
-        .into_iter()
-        .zip(&kept)
-        .filter(|(_, kept)| **kept);
+    let fields = draft.fields.into_iter().zip(&kept).filter(|(_, kept)| **kept);
     let fields: Box<[_]> = fields.map(|(field, _)| silence(field, matters)).collect();
-    Message {
-        near: near(&fields),
-        fields,
-        oneofs,
-        exclusive,
-    }
+    Message { near: near(&fields), fields, oneofs, exclusive }
 }
 
 /// A message without rules is passed over even where its field is followed.
 fn silence(draft: DraftField, matters: &[bool]) -> Field {
-    let mut field = Field {
-        oneof: draft.oneof,
-        ..draft.field
-    };
+    let mut field = Field { oneof: draft.oneof, ..draft.field };
     let check = match &mut field.shape {
         Shape::One(value) => &mut value.check,
         Shape::List(list) => &mut list.item.check,
@@ -118,11 +97,7 @@ fn silence(draft: DraftField, matters: &[bool]) -> Field {
 }
 
 fn near(fields: &[Field]) -> Box<[Option<u16>]> {
-    let count = fields
-        .iter()
-        .map(|field| field.number)
-        .filter(|&it| it <= NEAR)
-        .max();
+    let count = fields.iter().map(|field| field.number).filter(|&it| it <= NEAR).max();
     let mut near = vec![None; count.map_or(0, |count| count as usize + 1)];
     for (index, field) in fields.iter().enumerate() {
         if let Some(slot) = near.get_mut(field.number as usize) {

@@ -24,11 +24,7 @@ impl<'a> Items<'a> {
             Wire::Bytes => (None, found.raw.bytes()),
             _ => return Err(WRONG_WIRE),
         };
-        Ok(Self {
-            wire,
-            single,
-            packed: Reader::new(packed),
-        })
+        Ok(Self { wire, single, packed: Reader::new(packed) })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Raw<'a>>, Fault> {
@@ -49,9 +45,7 @@ pub(super) fn is_unique(number: u32, kind: Kind, parts: &[&[u8]]) -> Result<bool
             }
             let mut items = Items::new(kind, found)?;
             while let Some(item) = items.next()? {
-                kind.canonical(item)
-                    .into_iter()
-                    .for_each(|value| values.push(value));
+                kind.canonical(item).into_iter().for_each(|value| values.push(value));
             }
         }
     }

@@ -35,12 +35,7 @@ impl<'p> Run<'p> {
     ) -> Outcome {
         let here = at.field(&field.name);
         let zero = Raw::Bits(0);
-        let mut entries = Few::new(Entry {
-            identity: zero,
-            position: 0,
-            key: zero,
-            bytes: &[],
-        });
+        let mut entries = Few::new(Entry { identity: zero, position: 0, key: zero, bytes: &[] });
         each(parts, &here, |found| {
             if found.number == field.number {
                 let bytes = found.raw.bytes();
@@ -48,12 +43,7 @@ impl<'p> Run<'p> {
                 let key = last(&[bytes], KEY, kind, &here)?.unwrap_or(kind.zero());
                 let identity = kind.canonical(key).unwrap_or(key);
                 let position = entries.as_slice().len();
-                entries.push(Entry {
-                    identity,
-                    position,
-                    key,
-                    bytes,
-                });
+                entries.push(Entry { identity, position, key, bytes });
             }
             Ok(())
         })?;
@@ -61,10 +51,7 @@ impl<'p> Run<'p> {
         entries.sort_unstable_by_key(|entry| (entry.identity, entry.position));
         let mut count = 0;
         for (index, entry) in entries.iter().enumerate() {
-            if entries
-                .get(index + 1)
-                .is_some_and(|next| next.identity == entry.identity)
-            {
+            if entries.get(index + 1).is_some_and(|next| next.identity == entry.identity) {
                 continue;
             }
             count += 1;

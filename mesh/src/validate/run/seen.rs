@@ -28,10 +28,7 @@ pub(super) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     pub(super) fn nothing_of(fields: usize) -> Self {
-        Self {
-            slots: Few::filled(Slot::Absent, fields),
-            more: Vec::new(),
-        }
+        Self { slots: Few::filled(Slot::Absent, fields), more: Vec::new() }
     }
 
     /// The last value wins, but messages merge: the encoding of a merged message
@@ -41,10 +38,7 @@ impl<'a> Seen<'a> {
         *slot = match *slot {
             Slot::Last(first) if merges => {
                 self.more.push((index, raw.bytes()));
-                Slot::Split {
-                    first: first.bytes(),
-                    since: self.more.len() - 1,
-                }
+                Slot::Split { first: first.bytes(), since: self.more.len() - 1 }
             }
             Slot::Split { .. } => {
                 self.more.push((index, raw.bytes()));
