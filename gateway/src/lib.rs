@@ -1,1 +1,5 @@
-//! .
+//! The edge.
+pub mod error;
+pub mod route;
+pub mod schema;
+pub mod transcode;

@@ -1,0 +1,219 @@
+//! A refusal as an HTTP response: `{code, message, details}` with the HTTP
+//! status that `google.rpc.Code` maps to, whether the edge refused or a service.
+
+mod details;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use prost::Message as _;
+use prost_reflect::MessageDescriptor;
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+use tonic_types::pb;
+
+use crate::{schema::Snapshot, transcode::Violation};
+
+/// `domain` of the `ErrorInfo`s that the edge makes.
+const DOMAIN: &str = "titan";
+
+/// Why a request was not served.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    status: Status,
+    /// Where HTTP knows better than the table of codes (405, 413, 415).
+    http: Option<StatusCode>,
+    allow: Vec<Method>,
+}
+
+/// What a failure needs to know of the request to be written for its client.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Where the types of details are looked up.
+    pub snapshot: &'a Snapshot,
+    /// The request message, whose JSON names field paths are translated to.
+    pub input: Option<&'a MessageDescriptor>,
+    /// Whether the request carried a token.
+    pub has_token: bool,
+}
+
+impl Failure {
+    /// A refusal by the edge; `reason` is for programs and never changes.
+    pub fn new(code: Code, reason: &str, message: impl Into<String>) -> Failure {
+        let info = pb::ErrorInfo {
+            reason: reason.to_owned(),
+            domain: DOMAIN.to_owned(),
+            ..pb::ErrorInfo::default()
+        };
+        Failure::with_details(code, message.into(), vec![any("ErrorInfo", &info)])
+    }
+
+    /// A request with mistakes.
+    #[must_use]
+    pub fn invalid(violations: Vec<Violation>) -> Failure {
+        let message = match violations.as_slice() {
+            [only] if only.field.is_empty() => only.description.clone(),
+            [only] => format!("{}: {}", only.field, only.description),
+            several => format!("the request has {} mistakes", several.len()),
+        };
+        let violations = violations.into_iter().map(|violation| pb::bad_request::FieldViolation {
+            field: violation.field,
+            description: violation.description,
+            reason: violation.reason.name().to_owned(),
+            ..pb::bad_request::FieldViolation::default()
+        });
+        let request = pb::BadRequest { field_violations: violations.collect() };
+        Failure::with_details(Code::InvalidArgument, message, vec![any("BadRequest", &request)])
+    }
+
+    /// A path that other methods have; they go into `Allow` (RFC 9110 §15.5.6).
+    #[must_use]
+    pub fn not_allowed(method: &Method, allow: Vec<Method>) -> Failure {
+        let message = format!("{method} is not allowed here");
+        let failure = Failure::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", message);
+        Failure { allow, ..failure.with_http(StatusCode::METHOD_NOT_ALLOWED) }
+    }
+
+    /// Answers with another HTTP status than the code's.
+    #[must_use]
+    pub fn with_http(self, status: StatusCode) -> Failure {
+        Failure { http: Some(status), ..self }
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.status.code()
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn http_status(&self) -> StatusCode {
+        self.http.unwrap_or_else(|| http_status(self.status.code()))
+    }
+
+    /// Writes the response.
+    #[must_use]
+    pub fn respond(&self, context: Context<'_>) -> Response<Bytes> {
+        let details = self.details();
+        let mut response = Response::new(self.body(&details, context));
+        *response.status_mut() = self.http_status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.add_headers(headers, &details, context);
+        response
+    }
+
+    fn with_details(code: Code, message: String, details: Vec<prost_types::Any>) -> Failure {
+        let status = pb::Status { code: code as i32, message: message.clone(), details };
+        let status = Status::with_details(code, message, status.encode_to_vec().into());
+        Failure { status, http: None, allow: Vec::new() }
+    }
+
+    /// The details that agree with the code; a status that contradicts its own
+    /// details is believed, its details are not.
+    fn details(&self) -> Vec<prost_types::Any> {
+        let decoded = pb::Status::decode(self.status.details()).ok();
+        let agrees = |status: &pb::Status| status.code == self.status.code() as i32;
+        let details = decoded.filter(agrees).map(|status| status.details).unwrap_or_default();
+        // Stack traces are for the log of the service that wrote them.
+        details.into_iter().filter(|detail| !detail.type_url.ends_with("rpc.DebugInfo")).collect()
+    }
+
+    fn body(&self, details: &[prost_types::Any], context: Context<'_>) -> Bytes {
+        let details: Vec<Value> =
+            details.iter().map(|detail| details::render(detail, context)).collect();
+        let body = json!({
+            "code": self.status.code() as i32,
+            "message": self.status.message(),
+            "details": details,
+        });
+        body.to_string().into()
+    }
+
+    fn add_headers(
+        &self,
+        headers: &mut HeaderMap,
+        details: &[prost_types::Any],
+        context: Context<'_>,
+    ) {
+        let status = self.http_status();
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 6750 §3: no error code when the request had no token.
+            let challenge = if context.has_token {
+                "Bearer realm=\"titan\", error=\"invalid_token\""
+            } else {
+                "Bearer realm=\"titan\""
+            };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(seconds) = retry_after(details) {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if !self.allow.is_empty() {
+            headers.insert(header::ALLOW, method_list(&self.allow));
+        }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Failure { status, http: None, allow: Vec::new() }
+    }
+}
+
+/// Methods as `Allow` and its relatives list them.
+pub(crate) fn method_list(methods: &[Method]) -> HeaderValue {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).expect("methods are tokens")
+}
+
+/// The HTTP status of a code (google/rpc/code.proto).
+#[must_use]
+pub fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        // nginx's "client closed request", which has no name in RFC 9110.
+        Code::Cancelled => StatusCode::from_u16(499).expect("a three-digit number"),
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => {
+            StatusCode::BAD_REQUEST
+        }
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The code of an answer that is not gRPC (gRPC over HTTP2, "HTTP to gRPC Status
+/// Code Mapping").
+#[must_use]
+pub fn code_of_http(status: StatusCode) -> Code {
+    match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502 | 503 | 504 => Code::Unavailable,
+        _ => Code::Unknown,
+    }
+}
+
+/// `Retry-After` in whole seconds, never sooner than the service asked for.
+fn retry_after(details: &[prost_types::Any]) -> Option<u64> {
+    let info = details.iter().find(|detail| detail.type_url.ends_with("/google.rpc.RetryInfo"))?;
+    let delay = pb::RetryInfo::decode(info.value.as_slice()).ok()?.retry_delay?;
+    let seconds = u64::try_from(delay.seconds).ok()?;
+    Some(seconds + u64::from(delay.nanos > 0))
+}
+
+fn any(name: &str, message: &impl prost::Message) -> prost_types::Any {
+    prost_types::Any {
+        type_url: format!("type.googleapis.com/google.rpc.{name}"),
+        value: message.encode_to_vec(),
+    }
+}

@@ -1,0 +1,86 @@
+//! The details of a refusal as JSON. A detail that cannot be read never costs the
+//! client the refusal itself.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
+use prost_types::Any;
+use serde_json::{Value, json};
+use tonic_types::pb;
+
+use super::Context;
+use crate::transcode::write;
+
+/// Writes a detail with its `@type`; one of a type that no contract names keeps
+/// its bytes, for clients that know more than the edge.
+pub(super) fn render(detail: &Any, context: Context<'_>) -> Value {
+    let translated = translate(detail, context.input);
+    let detail = translated.as_ref().unwrap_or(detail);
+    known(detail, context).unwrap_or_else(
+        || json!({"@type": detail.type_url, "value": BASE64_STANDARD.encode(&detail.value)}),
+    )
+}
+
+fn known(detail: &Any, context: Context<'_>) -> Option<Value> {
+    let name = detail.type_url.rsplit('/').next()?;
+    let kind = context.snapshot.pool().get_message_by_name(name)?;
+    let message = DynamicMessage::decode(kind, detail.value.as_slice()).ok()?;
+    let mut written = Vec::new();
+    write::any(&mut written, &detail.type_url, &message).ok()?;
+    serde_json::from_slice(&written).ok()
+}
+
+/// Services name fields as the contract does; a REST client knows them by their
+/// JSON names.
+fn translate(detail: &Any, input: Option<&MessageDescriptor>) -> Option<Any> {
+    let input = input.filter(|_| detail.type_url.ends_with("/google.rpc.BadRequest"))?;
+    let mut request = pb::BadRequest::decode(detail.value.as_slice()).ok()?;
+    for violation in &mut request.field_violations {
+        violation.field = json_path(input, &violation.field);
+    }
+    Some(Any { type_url: detail.type_url.clone(), value: request.encode_to_vec() })
+}
+
+/// `book.other_genres[2]` → `book.otherGenres[2]`. What does not follow the
+/// message's fields is left as it is.
+fn json_path(input: &MessageDescriptor, path: &str) -> String {
+    let mut kind = Some(input.clone());
+    let mut json = String::with_capacity(path.len());
+    let mut rest = path;
+    while !rest.is_empty() {
+        if rest.starts_with('[') {
+            let end = end_of_index(rest);
+            json.push_str(&rest[..end]);
+            rest = &rest[end..];
+            // An index into a map leads to the entry's value.
+            if let Some(entry) = kind.as_ref().filter(|kind| kind.is_map_entry()) {
+                kind = entry.map_entry_value_field().kind().as_message().cloned();
+            }
+            continue;
+        }
+        if let Some(next) = rest.strip_prefix('.') {
+            json.push('.');
+            rest = next;
+            continue;
+        }
+        let (name, next) = rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()));
+        let field = kind.as_ref().and_then(|kind| kind.get_field_by_name(name));
+        json.push_str(field.as_ref().map_or(name, |field| field.json_name()));
+        kind = field.and_then(|field| match field.kind() {
+            Kind::Message(kind) => Some(kind),
+            _ => None,
+        });
+        rest = next;
+    }
+    json
+}
+
+/// A key may hold any character between quotes.
+fn end_of_index(rest: &str) -> usize {
+    let close = if rest.starts_with("[\"") {
+        rest[2..].find("\"]").map(|at| at + 4)
+    } else {
+        rest.find(']').map(|at| at + 1)
+    };
+    close.unwrap_or(rest.len())
+}
