@@ -1,7 +1,7 @@
 //! What a process tells about its calls: metrics, traces, logs.
 
 pub(crate) mod log;
-pub mod metrics;
+pub(crate) mod metrics;
 pub(crate) mod span;
 
 use opentelemetry::trace::TracerProvider as _;

@@ -6,11 +6,11 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// `traceparent`, level 1.
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// `tracestate`, passed on as it came.
-pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// W3C baggage, passed on as it came.
-pub const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+pub(crate) const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Longest `tracestate` or `baggage` that is passed on, in bytes; the
 /// specifications ask for 512 and 8192 at least.
@@ -18,26 +18,24 @@ pub(crate) const MAX_PASSED_BYTES: usize = 8 * 1024;
 
 /// A place in a trace.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Trace {
+pub(crate) struct Trace {
     /// The trace; never zero.
-    pub id: u128,
+    pub(crate) id: u128,
     /// The span that the next one is a child of; never zero.
-    pub span: u64,
+    pub(crate) span: u64,
     /// Whether the trace is recorded.
-    pub sampled: bool,
+    pub(crate) sampled: bool,
 }
 
 impl Trace {
     /// The start of a new trace.
-    #[must_use]
-    pub fn root(sampled: bool) -> Self {
+    pub(crate) fn root(sampled: bool) -> Self {
         Self { id: fastrand::u128(1..), span: fastrand::u64(1..), sampled }
     }
 
     /// Reads `traceparent`. A malformed one is treated as absent, as the
     /// specification demands (§3.2.2.3).
-    #[must_use]
-    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         Self::parse(headers.get(&TRACEPARENT)?.as_bytes())
     }
 
@@ -57,8 +55,7 @@ impl Trace {
     }
 
     /// The `traceparent` header.
-    #[must_use]
-    pub fn header(&self) -> HeaderValue {
+    pub(crate) fn header(&self) -> HeaderValue {
         HeaderValue::from_str(&self.to_string()).expect("hex and dashes are a header value")
     }
 }

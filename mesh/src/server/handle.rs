@@ -1,7 +1,7 @@
 //! One call on the server's side: what is checked before the handler, what
 //! surrounds it, and how its answer is sent.
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;

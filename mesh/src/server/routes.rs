@@ -53,10 +53,6 @@ impl Routes {
         self.services.keys().copied()
     }
 
-    pub(crate) fn has(&self, service: &str) -> bool {
-        self.services.contains_key(service)
-    }
-
     /// Hands a request to its service; `None` when there is none.
     pub(crate) fn call(&self, service: &str, request: Request<RequestBody>) -> Option<Answer> {
         Some(self.services.get(service)?.call(request))

@@ -32,7 +32,7 @@ const CODES: usize = 17;
 
 /// The handles of one method on one side.
 #[derive(Debug, Default)]
-pub struct MethodMetrics {
+pub(crate) struct MethodMetrics {
     started: AtomicU64,
     in_flight: AtomicI64,
     by_code: [OnceLock<Box<Histogram>>; CODES],
@@ -58,18 +58,6 @@ impl MethodMetrics {
         let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
         histogram.buckets[bucket].fetch_add(1, Relaxed);
         histogram.sum_micros.fetch_add(micros, Relaxed);
-    }
-
-    /// Calls finished with this code.
-    #[must_use]
-    pub fn finished(&self, code: Code) -> u64 {
-        self.by_code[code as usize].get().map_or(0, |histogram| histogram.count())
-    }
-}
-
-impl Histogram {
-    fn count(&self) -> u64 {
-        self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
     }
 }
 

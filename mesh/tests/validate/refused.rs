@@ -26,7 +26,6 @@ fn a_rule_that_cannot_be_enforced_does_not_compile() {
             "test.M.f",
         ),
         ("string f = 1 [(buf.validate.field).string.pattern = \"(\"];", "test.M.f"),
-        ("int32 f = 1 [(buf.validate.field).int32.(odd) = true];", "test.M.f"),
         ("option (buf.validate.message).cel_expression = \"true\";", "test.M"),
         ("option (buf.validate.message).oneof = {fields: [\"nope\"]};", "test.M"),
         ("option (buf.validate.message).oneof = {fields: []};", "test.M"),
@@ -37,30 +36,22 @@ fn a_rule_that_cannot_be_enforced_does_not_compile() {
         ),
     ];
     for (body, field) in cases {
-        let odd = "extend buf.validate.Int32Rules { optional bool odd = 1161; }";
-        let contract = Contract::proto2(&format!("{odd} message M {{ {} }}", proto2(body)));
+        let contract = Contract::proto3(&format!("message M {{ {body} }}"));
         let error = contract.try_program("M").expect_err(body);
         assert_eq!(error.field, field, "{body}: {error}");
     }
 }
 
-/// Proto2 wants a label on singular fields.
-fn proto2(body: &str) -> String {
-    let labelled = |part: &str| match part.trim_start().split(' ').next() {
-        Some(
-            "string"
-            | "int32"
-            | "M"
-            | "Inner"
-            | "google.protobuf.Any"
-            | "google.protobuf.StringValue",
-        ) => {
-            format!("optional {}", part.trim_start())
+#[test]
+fn a_predefined_rule_does_not_compile() {
+    let contract = Contract::proto2(
+        "extend buf.validate.Int32Rules {
+            optional bool odd = 1161 [(buf.validate.predefined).cel = {id: \"odd\", expression: \"this % 2 == 1\"}];
         }
-        _ => part.to_owned(),
-    };
-    let lines = body.replace("{ M m", "{ optional M m").replace("} Inner", "}; Inner");
-    lines.split(';').map(labelled).collect::<Vec<_>>().join(";")
+        message M { optional int32 f = 1 [(buf.validate.field).int32.(odd) = true]; }",
+    );
+    let error = contract.try_program("M").unwrap_err();
+    assert_eq!((error.field.as_str(), error.problem.contains("test.odd")), ("test.M.f", true));
 }
 
 #[test]
