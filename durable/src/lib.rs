@@ -1,1 +1,22 @@
-//! .
+//! The runtime of state: a store that is SQLite or PostgreSQL by URL, the log of
+//! events written in the transaction of the state they tell of, feeds and
+//! consumers that move them between services, lists and command handlers.
+//!
+//! Everything here is one idea: an effect, the event that tells of it and the
+//! note that it was done commit together, so a process may be killed at any
+//! instruction.
+
+pub mod consumer;
+mod digest;
+pub mod error;
+pub mod feed;
+pub mod log;
+mod schema;
+pub mod store;
+pub mod testing;
+pub mod time;
+
+pub use consumer::Consumer;
+pub use error::{Conflict, Error};
+pub use log::{Appended, Event, Expected, NewEvent};
+pub use store::{Dialect, FromColumn, Migration, Row, Sql, Store, Tx, Value};

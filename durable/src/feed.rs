@@ -1,0 +1,158 @@
+//! The log as a gRPC stream: the server half of what a consumer reads.
+//!
+//! The stream is pulled: a batch is read when the one before was taken, so a
+//! slow consumer holds one batch of memory and delays nobody.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use mesh::{
+    proto::{
+        SubscribeRequest, SubscribeResponse,
+        feed_service_server::{FeedService, FeedServiceServer},
+    },
+    status,
+};
+use tokio::{sync::watch, time::timeout};
+use tonic::{Code, Request, Response, Status};
+
+use crate::{
+    Error, Store,
+    log::{self, Limit},
+};
+
+/// A heartbeat tells a consumer within its own timeout that the feed lives, and
+/// that a quiet one is not stuck.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// A consumer commits about as many at once.
+const BATCH_EVENTS: usize = 100;
+/// With one event of the largest size on top it stays below the 4 MiB that gRPC
+/// clients accept.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// The feed of a store with the usual limits, as a gRPC service.
+#[must_use]
+pub fn server(store: Store) -> FeedServiceServer<Feed> {
+    Feed::new(store).into_server()
+}
+
+/// The feed of a store.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    store: Store,
+    heartbeat: Duration,
+    limit: Limit,
+}
+
+impl Feed {
+    /// A feed that sends at most 100 events or 1 MiB at once, and a heartbeat
+    /// after 5 s of silence.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        let limit = Limit { events: BATCH_EVENTS, bytes: BATCH_BYTES };
+        Self { store, heartbeat: HEARTBEAT, limit }
+    }
+
+    /// How long the feed is silent at most.
+    #[must_use]
+    pub fn heartbeat(mut self, period: Duration) -> Self {
+        self.heartbeat = period;
+        self
+    }
+
+    /// Events and bytes of a batch; one event is sent whatever its size.
+    #[must_use]
+    pub fn batch(mut self, events: usize, bytes: usize) -> Self {
+        self.limit = Limit { events: events.max(1), bytes };
+        self
+    }
+
+    /// The gRPC service.
+    #[must_use]
+    pub fn into_server(self) -> FeedServiceServer<Self> {
+        FeedServiceServer::new(self)
+    }
+
+    async fn subscribe(&self, request: SubscribeRequest) -> Result<Subscription, Status> {
+        // Subscribed first, read second: what is committed in between wakes us.
+        let head = self.store.signal().subscribe();
+        let end = log::end(&self.store).await?;
+        self.store.signal().advance(end);
+        if request.after > end {
+            return Err(status::refuse(
+                Code::OutOfRange,
+                "POSITION_BEYOND_END",
+                format!("position {} is beyond the end of the feed, {end}", request.after),
+            ));
+        }
+        let SubscribeRequest { after, types, consumer } = request;
+        tracing::debug!(consumer, after, end, "subscribed");
+        Ok(Subscription { feed: self.clone(), head, types: types.into(), after })
+    }
+}
+
+#[tonic::async_trait]
+impl FeedService for Feed {
+    type SubscribeStream = BoxStream<'static, Result<SubscribeResponse, Status>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let subscription = self.subscribe(request.into_inner()).await?;
+        Ok(Response::new(subscription.into_stream()))
+    }
+}
+
+/// One consumer's place in the feed.
+struct Subscription {
+    feed: Feed,
+    head: watch::Receiver<i64>,
+    types: Arc<[String]>,
+    after: i64,
+}
+
+impl Subscription {
+    fn into_stream(self) -> BoxStream<'static, Result<SubscribeResponse, Status>> {
+        // After an error the stream ends: the consumer subscribes again from the
+        // position that it has.
+        stream::unfold(Some(self), |state| async {
+            let mut subscription = state?;
+            match subscription.next().await {
+                Ok(response) => Some((Ok(response), Some(subscription))),
+                Err(error) => Some((Err(error.into()), None)),
+            }
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<SubscribeResponse, Error> {
+        let heartbeat = tokio::time::Instant::now() + self.feed.heartbeat;
+        loop {
+            let head = *self.head.borrow_and_update();
+            if head > self.after {
+                let Feed { store, limit, .. } = &self.feed;
+                let batch = log::read(store, self.after, head, &self.types, *limit).await?;
+                self.after = batch.position;
+                // Without a match it goes on, but says so from time to time.
+                if !batch.events.is_empty() || tokio::time::Instant::now() >= heartbeat {
+                    return Ok(self.response(batch.events));
+                }
+                continue;
+            }
+            let left = heartbeat.saturating_duration_since(tokio::time::Instant::now());
+            // The sender lives as long as the store that this subscription holds.
+            if timeout(left, self.head.changed()).await.is_err() {
+                return Ok(self.response(Vec::new()));
+            }
+        }
+    }
+
+    fn response(&self, events: Vec<log::Event>) -> SubscribeResponse {
+        let events = events.into_iter().map(Into::into).collect();
+        SubscribeResponse { events, position: self.after }
+    }
+}

@@ -1,0 +1,39 @@
+//! The log of a service: events in the order in which their transactions
+//! committed. It is event store, outbox and feed at once.
+//!
+//! An event is appended through the transaction of the state that it tells of;
+//! there is no way to publish one outside of a transaction.
+
+mod append;
+mod event;
+mod read;
+mod sequencer;
+mod signal;
+mod watch;
+
+use tokio::task::AbortHandle;
+
+pub use append::{Appended, Expected, NewEvent};
+pub use event::Event;
+pub(crate) use read::{Limit, end, read};
+pub(crate) use signal::Signal;
+
+use crate::store::{Engine, Inner};
+
+/// Largest event, in bytes. A batch of a feed holds one at least, and gRPC
+/// clients refuse messages of more than 4 MiB unless told otherwise.
+pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
+
+/// Starts what keeps the feed of a store awake.
+pub(crate) fn tasks(store: &Inner) -> Vec<AbortHandle> {
+    let signal = store.signal.clone();
+    let task = match &store.engine {
+        Engine::Sqlite(sqlite) => {
+            tokio::spawn(watch::run(sqlite.readers().clone(), signal)).abort_handle()
+        }
+        Engine::Postgres(postgres) => {
+            tokio::spawn(sequencer::run(postgres.background().clone(), signal)).abort_handle()
+        }
+    };
+    vec![task]
+}

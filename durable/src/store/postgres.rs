@@ -1,0 +1,81 @@
+//! PostgreSQL: a pool that writes, a pool that reads, and a few connections for
+//! the feed. Nothing but tables of its own database is created.
+
+use std::{str::FromStr as _, time::Duration};
+
+use sqlx::{
+    Connection as _, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::Error;
+
+/// Six of each kind and three for the feed keep six processes within the 100
+/// connections that a server allows by default; two cores need no more.
+const WRITERS: u32 = 6;
+const READERS: u32 = 6;
+/// Sequencer, announcer and listener: a pool of their own, so that busy
+/// handlers cannot starve the feed.
+const BACKGROUND: u32 = 3;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that rested for longer is asked whether it still lives.
+const TRUSTED_IDLE: Duration = Duration::from_secs(5);
+/// Limits of a session. A statement outlives no caller; a lock is waited for
+/// shorter than that; a transaction whose process hangs gives its locks back.
+const SESSION: &str = "SET statement_timeout = '30s';
+    SET lock_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '60s'";
+
+pub(crate) struct Postgres {
+    pub(super) writers: PgPool,
+    pub(super) readers: PgPool,
+    pub(super) background: PgPool,
+}
+
+impl Postgres {
+    pub(super) async fn open(url: &str) -> Result<Self, Error> {
+        let options = PgConnectOptions::from_str(url)?.application_name("titan");
+        let writers = pool(WRITERS).connect_with(options.clone()).await?;
+        refuse_unsafe(&writers).await?;
+        let reading = options.clone().options([("default_transaction_read_only", "on")]);
+        Ok(Self {
+            writers,
+            readers: pool(READERS).connect_lazy_with(reading),
+            background: pool(BACKGROUND).connect_lazy_with(options),
+        })
+    }
+
+    pub(crate) fn background(&self) -> &PgPool {
+        &self.background
+    }
+}
+
+fn pool(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A round trip before each use would double the cost of a small query.
+        .test_before_acquire(false)
+        .before_acquire(|connection, metadata| {
+            Box::pin(async move {
+                if metadata.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql(SESSION).execute(connection).await?;
+                Ok(())
+            })
+        })
+}
+
+async fn refuse_unsafe(pool: &PgPool) -> Result<(), Error> {
+    let found: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(pool).await?;
+    if found == "off" {
+        return Err(Error::Unsafe { setting: "synchronous_commit", found, wanted: "on" });
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! A transaction, owned by whoever holds it.
+
+use std::{fmt, sync::Arc};
+
+use sqlx::Transaction;
+
+use super::{
+    Dialect, Engine, Inner,
+    statement::{self, Text},
+};
+use crate::{Error, Row, Value};
+
+/// A transaction. Owned and `Send`: layers hand it inward and get it back.
+/// Dropping it rolls back. On SQLite it holds the one writing connection of
+/// the process, so no other service is called while one is open.
+pub struct Tx {
+    kind: Kind,
+    store: Arc<Inner>,
+    /// What the feed is told after the commit.
+    appended: Option<Appended>,
+    /// Who caused this, when no call is being handled.
+    actor: String,
+    broken: bool,
+    contended: bool,
+}
+
+enum Kind {
+    Sqlite(Transaction<'static, sqlx::Sqlite>),
+    Postgres(Transaction<'static, sqlx::Postgres>),
+}
+
+/// Events of this transaction, for the wake-up after its commit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Appended {
+    /// They have their positions.
+    Until(i64),
+    /// The sequencer will number them.
+    Unnumbered,
+}
+
+impl Tx {
+    pub(super) async fn begin(store: Arc<Inner>) -> Result<Self, Error> {
+        let kind = match &store.engine {
+            // A deferred transaction that reads first and writes later fails at
+            // once when another one wrote in between; no timeout applies to it.
+            Engine::Sqlite(sqlite) => {
+                Kind::Sqlite(sqlite.writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            Engine::Postgres(postgres) => Kind::Postgres(postgres.writers.begin().await?),
+        };
+        Ok(Self {
+            kind,
+            store,
+            appended: None,
+            actor: String::new(),
+            broken: false,
+            contended: false,
+        })
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        match self.kind {
+            Kind::Sqlite(_) => Dialect::Sqlite,
+            Kind::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Runs a statement that answers rows; parameters are `$1`, `$2`, …
+    ///
+    /// # Errors
+    /// After one the transaction can only be rolled back, on both databases.
+    pub async fn query(
+        &mut self,
+        sql: impl Into<Text>,
+        params: Vec<Value>,
+    ) -> Result<Vec<Row>, Error> {
+        let sql = sql.into();
+        let answer = match &mut self.kind {
+            Kind::Sqlite(tx) => statement::sqlite::query(&mut **tx, sql, params).await,
+            Kind::Postgres(tx) => statement::postgres::query(&mut **tx, sql, params).await,
+        };
+        self.check(answer)
+    }
+
+    /// Like [`Tx::query`], for at most one row.
+    ///
+    /// # Errors
+    /// As [`Tx::query`].
+    pub async fn query_one(
+        &mut self,
+        sql: impl Into<Text>,
+        params: Vec<Value>,
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+
+    /// Runs a statement and returns how many rows it touched.
+    ///
+    /// # Errors
+    /// As [`Tx::query`].
+    pub async fn execute(
+        &mut self,
+        sql: impl Into<Text>,
+        params: Vec<Value>,
+    ) -> Result<u64, Error> {
+        let sql = sql.into();
+        let answer = match &mut self.kind {
+            Kind::Sqlite(tx) => statement::sqlite::execute(&mut **tx, sql, params).await,
+            Kind::Postgres(tx) => statement::postgres::execute(&mut **tx, sql, params).await,
+        };
+        self.check(answer)
+    }
+
+    /// Runs several statements without parameters.
+    pub(crate) async fn batch(&mut self, sql: String) -> Result<(), Error> {
+        let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        let answer = match &mut self.kind {
+            Kind::Sqlite(tx) => sql.execute(&mut **tx).await.map(|_| ()),
+            Kind::Postgres(tx) => sql.execute(&mut **tx).await.map(|_| ()),
+        };
+        self.check(answer.map_err(Error::from))
+    }
+
+    /// Makes it durable, then wakes who reads the feed.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] when a statement failed before, and nothing was
+    /// committed; [`Error::Unavailable`] when the connection broke, and whether
+    /// it was committed is unknown.
+    pub async fn commit(self) -> Result<(), Error> {
+        if self.broken {
+            return Err(Error::Broken);
+        }
+        match self.kind {
+            Kind::Sqlite(tx) => tx.commit().await?,
+            Kind::Postgres(tx) => tx.commit().await?,
+        }
+        match self.appended {
+            Some(Appended::Until(position)) => self.store.signal.advance(position),
+            Some(Appended::Unnumbered) => self.store.signal.committed(),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Undoes it and waits until that is done; dropping does not wait.
+    ///
+    /// # Errors
+    /// When the connection broke; the database then rolls back by itself.
+    pub async fn rollback(self) -> Result<(), Error> {
+        match self.kind {
+            Kind::Sqlite(tx) => tx.rollback().await?,
+            Kind::Postgres(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+
+    /// Whether a statement lost against a concurrent transaction, so that
+    /// running all of it again is worth it.
+    pub(super) fn contended(&self) -> bool {
+        self.contended
+    }
+
+    /// Names who is behind events that are appended outside of a call.
+    pub(crate) fn act_for(&mut self, actor: &str) {
+        actor.clone_into(&mut self.actor);
+    }
+
+    /// Who is behind what is appended now.
+    pub(crate) fn actor(&self) -> String {
+        let caller = mesh::call::caller().actor();
+        if caller.is_empty() { self.actor.clone() } else { caller }
+    }
+
+    pub(crate) fn note_appended(&mut self, appended: Appended) {
+        self.appended = Some(appended);
+    }
+
+    fn check<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &answer {
+            self.broken = true;
+            self.contended |= error.is_contention();
+        }
+        answer
+    }
+}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Tx").field("dialect", &self.dialect()).finish_non_exhaustive()
+    }
+}

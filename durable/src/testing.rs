@@ -1,0 +1,100 @@
+//! Databases for tests: SQLite always, PostgreSQL when its server is on the
+//! `PATH`, so that every test of stored state runs on both.
+//!
+//! ```no_run
+//! # async fn example() {
+//! for backend in durable::testing::backends().await {
+//!     let store = backend.open(&[]).await;
+//!     // …
+//! }
+//! # }
+//! ```
+
+mod postgres;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::{Migration, Store};
+
+/// A fresh, empty database.
+#[derive(Debug)]
+pub struct Backend {
+    /// `sqlite` or `postgres`; for messages of assertions.
+    pub name: &'static str,
+    /// What [`Store::open`] takes. Opening it twice is like two processes.
+    pub url: String,
+    /// Removed with the backend.
+    _folder: Option<Folder>,
+}
+
+impl Backend {
+    /// Opens the database.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn open(&self, migrations: &[Migration]) -> Store {
+        Store::open(&self.url, migrations).await.expect("a fresh database opens")
+    }
+}
+
+/// A fresh database of every kind there is on this machine. PostgreSQL runs
+/// once per test process, in a temporary folder, without a port, and ends with
+/// the process, however that ends. `TITAN_TEST_BACKENDS=all` demands it.
+///
+/// # Panics
+/// When PostgreSQL is demanded and absent, or is there and does not start.
+pub async fn backends() -> Vec<Backend> {
+    let mut backends = vec![sqlite()];
+    match postgres::server() {
+        Some(server) => {
+            let url = server.create_database().await;
+            backends.push(Backend { name: "postgres", url, _folder: None });
+        }
+        None => {
+            let demanded = std::env::var("TITAN_TEST_BACKENDS").is_ok_and(|value| value == "all");
+            assert!(!demanded, "TITAN_TEST_BACKENDS=all, but initdb and postgres are not there");
+        }
+    }
+    backends
+}
+
+/// A fresh SQLite database.
+#[must_use]
+pub fn sqlite() -> Backend {
+    let folder = Folder::new("sqlite");
+    let url = format!("sqlite:{}", folder.path().join("data/test.db").display());
+    Backend { name: "sqlite", url, _folder: Some(folder) }
+}
+
+/// A temporary folder that is removed when it is dropped.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(purpose: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("titan-{purpose}-{}", unique()));
+        std::fs::create_dir_all(&path).expect("the temporary folder is writable");
+        Self(path)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays behind is in the system's temporary folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A name that no other test has.
+fn unique() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{number}-{:08x}", std::process::id(), fastrand::u32(..))
+}

@@ -1,0 +1,8 @@
+//! What this crate promises, tested alike on SQLite and PostgreSQL. One binary,
+//! so that one private PostgreSQL server serves all of it.
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+mod consumer;
+mod feed;
+mod store;
+mod support;
