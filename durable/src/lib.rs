@@ -10,6 +10,7 @@ pub mod consumer;
 mod digest;
 pub mod error;
 pub mod feed;
+pub mod list;
 pub mod log;
 mod schema;
 pub mod store;

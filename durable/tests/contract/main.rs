@@ -4,5 +4,6 @@
 
 mod consumer;
 mod feed;
+mod list;
 mod store;
 mod support;
