@@ -21,6 +21,20 @@ pub use index::{Index, IndexError};
 /// A request holds one name; the longest that a compiler takes is far shorter.
 const MAX_REQUEST_BYTES: usize = 16 * 1024;
 
+/// Services that every process serves beside its own.
+pub const STANDARD_SERVICES: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
+/// The contracts of [`STANDARD_SERVICES`].
+pub const STANDARD_DESCRIPTORS: [&[u8]; 3] = [
+    tonic_health::pb::FILE_DESCRIPTOR_SET,
+    pb::v1::FILE_DESCRIPTOR_SET,
+    pb::v1alpha::FILE_DESCRIPTOR_SET,
+];
+
 /// The servers of both versions.
 #[derive(Clone, Debug)]
 pub struct Reflection {

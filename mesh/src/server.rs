@@ -39,7 +39,7 @@ use crate::{
     contract::{ContractError, Contracts},
     identity::{MeshKey, Verifier},
     proto::Instance,
-    registrar,
+    reflection, registrar,
     settings::Settings,
 };
 
@@ -286,7 +286,15 @@ impl Server {
         for name in self.routes.names() {
             reporter.set_service_status(name, ServingStatus::Serving).await;
         }
-        let routes = std::mem::take(&mut self.routes).add(health);
+        let sets = [&self.descriptor_sets[..], &reflection::STANDARD_DESCRIPTORS].concat();
+        let names = self.routes.names().chain(reflection::STANDARD_SERVICES);
+        let index = reflection::Index::build(&sets, names)
+            .map_err(|error| ServeError::Reflection(error.into()))?;
+        let index = Arc::new(index);
+        let routes = std::mem::take(&mut self.routes)
+            .add(health)
+            .add(reflection::v1(index.clone()))
+            .add(reflection::v1alpha(index));
         let shared = Arc::new(Shared {
             contracts,
             routes,

@@ -31,16 +31,16 @@ impl FileResolver for Written {
     }
 }
 
-pub struct Contract {
+pub(crate) struct Contract {
     pool: DescriptorPool,
 }
 
 impl Contract {
-    pub fn proto3(body: &str) -> Self {
+    pub(crate) fn proto3(body: &str) -> Self {
         Self::compile(format!("syntax = \"proto3\";{HEADER}{body}"))
     }
 
-    pub fn proto2(body: &str) -> Self {
+    pub(crate) fn proto2(body: &str) -> Self {
         Self::compile(format!("syntax = \"proto2\";{HEADER}{body}"))
     }
 
@@ -56,31 +56,31 @@ impl Contract {
         Self { pool: DescriptorPool::decode(set.as_slice()).unwrap() }
     }
 
-    pub fn message(&self, name: &str) -> prost_reflect::MessageDescriptor {
+    pub(crate) fn message(&self, name: &str) -> prost_reflect::MessageDescriptor {
         self.pool.get_message_by_name(&format!("test.{name}")).unwrap()
     }
 
-    pub fn try_program(&self, name: &str) -> Result<Option<Arc<Program>>, CompileError> {
+    pub(crate) fn try_program(&self, name: &str) -> Result<Option<Arc<Program>>, CompileError> {
         Program::compile(&self.message(name))
     }
 
-    pub fn program(&self, name: &str) -> Arc<Program> {
+    pub(crate) fn program(&self, name: &str) -> Arc<Program> {
         self.try_program(name).unwrap().unwrap()
     }
 
-    pub fn encode(&self, name: &str, json: &str) -> Vec<u8> {
+    pub(crate) fn encode(&self, name: &str, json: &str) -> Vec<u8> {
         let mut json = serde_json::Deserializer::from_str(json);
         DynamicMessage::deserialize(self.message(name), &mut json).unwrap().encode_to_vec()
     }
 
     /// What is wrong with a message, as `field: rule`.
-    pub fn check(&self, name: &str, json: &str) -> Vec<String> {
+    pub(crate) fn check(&self, name: &str, json: &str) -> Vec<String> {
         broken(self.program(name).check(&self.encode(name, json)))
     }
 }
 
 /// The broken rules as `field: rule`, sorted.
-pub fn broken(outcome: Result<(), Rejection>) -> Vec<String> {
+pub(crate) fn broken(outcome: Result<(), Rejection>) -> Vec<String> {
     let mut broken: Vec<_> = match outcome {
         Ok(()) => Vec::new(),
         Err(Rejection::Invalid(violations)) => {

@@ -218,7 +218,7 @@ fn field_rules(
         }
     }
     match message.get_field(field).as_ref() {
-        Value::List(items) => list(items, rule("repeated"), path, out),
+        Value::List(items) => list(items, rule("repeated").as_ref(), path, out),
         Value::Map(entries) => {
             let rules = rule("map");
             let rules = rules.as_ref().and_then(Value::as_message);
@@ -240,8 +240,8 @@ fn field_rules(
     }
 }
 
-fn list(items: &[Value], rules: Option<Value>, path: &str, out: &mut BTreeSet<String>) {
-    let rules = rules.as_ref().and_then(Value::as_message);
+fn list(items: &[Value], rules: Option<&Value>, path: &str, out: &mut BTreeSet<String>) {
+    let rules = rules.and_then(Value::as_message);
     sizes(items.len(), rules, "repeated", "items", path, out);
     if rules.is_some_and(|rules| get(rules, "unique").is_some()) {
         let distinct: BTreeSet<_> = items.iter().map(|item| format!("{item:?}")).collect();

@@ -17,16 +17,16 @@ use super::{
 const IF_ZERO_VALUE: i32 = 1;
 const ALWAYS: i32 = 3;
 
-/// A `FieldRules`, taken apart.
+/// `FieldRules` of `buf/validate/validate.proto`, taken apart.
 #[derive(Default)]
-struct Read {
+struct FieldRules {
     required: bool,
     ignore: Option<i32>,
     /// The member of its oneof: which type the rules are for, and the rules.
     typed: Option<(String, DynamicMessage)>,
 }
 
-impl Read {
+impl FieldRules {
     fn read(rules: &DynamicMessage) -> Result<Self, Problem> {
         let mut read = Self::default();
         for (name, value) in settings(rules)? {
@@ -38,15 +38,6 @@ impl Read {
             }
         }
         Ok(read)
-    }
-
-    /// Rules for items, keys or values within the rules of a collection.
-    fn nested(rules: Option<&prost_reflect::Value>) -> Result<Self, Problem> {
-        rules
-            .and_then(|rules| rules.as_message())
-            .map(Self::read)
-            .transpose()
-            .map(Option::unwrap_or_default)
     }
 
     /// The rules for a collection, which must be of its type.
@@ -76,7 +67,8 @@ impl Compiler {
         if descriptor.is_group() && has_rules {
             return Err(wrong(unsupported("a rule on a group")));
         }
-        let read = found.as_ref().map(Read::read).transpose().map_err(wrong)?.unwrap_or_default();
+        let read =
+            found.as_ref().map(FieldRules::read).transpose().map_err(wrong)?.unwrap_or_default();
         let ignored = read.ignore == Some(ALWAYS);
         let shape = if ignored || descriptor.is_group() {
             unchecked(descriptor)
@@ -103,7 +95,11 @@ impl Compiler {
         Ok(DraftField { field, oneof, has_rules: (has_rules && !ignored) || grouped })
     }
 
-    fn shape(&mut self, descriptor: &FieldDescriptor, read: &Read) -> Result<Shape, CompileError> {
+    fn shape(
+        &mut self,
+        descriptor: &FieldDescriptor,
+        read: &FieldRules,
+    ) -> Result<Shape, CompileError> {
         let wrong = |problem| error(descriptor.full_name(), problem);
         if let (true, Type::Message(entry)) = (descriptor.is_map(), descriptor.kind()) {
             let found = read.collection("map").map_err(wrong)?;
@@ -135,7 +131,7 @@ impl Compiler {
         &mut self,
         descriptor: &FieldDescriptor,
         of: &Type,
-        read: &Read,
+        read: &FieldRules,
     ) -> Result<Value, CompileError> {
         let wrong = |problem| error(descriptor.full_name(), problem);
         let check = match (&read.typed, of) {
@@ -161,9 +157,14 @@ fn unchecked(descriptor: &FieldDescriptor) -> Shape {
     Shape::One(nothing(of))
 }
 
-fn nested(rules: Option<&DynamicMessage>, name: &str) -> Result<Read, Problem> {
+/// Rules for items, keys or values within the rules of a collection.
+fn nested(rules: Option<&DynamicMessage>, name: &str) -> Result<FieldRules, Problem> {
     let found = rules.filter(|rules| rules.has_field_by_name(name));
-    Read::nested(found.and_then(|rules| rules.get_field_by_name(name)).as_deref())
+    let found = found.and_then(|rules| rules.get_field_by_name(name));
+    match found.as_deref().and_then(|value| value.as_message()) {
+        Some(rules) => FieldRules::read(rules),
+        None => Ok(FieldRules::default()),
+    }
 }
 
 fn is_true(rules: Option<&DynamicMessage>, name: &str) -> bool {
