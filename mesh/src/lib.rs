@@ -14,6 +14,7 @@ pub mod contract;
 pub mod deadline;
 pub mod identity;
 mod keepalive;
+pub mod mask;
 pub mod proto;
 pub mod reflection;
 mod registrar;

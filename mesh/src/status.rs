@@ -41,6 +41,20 @@ pub fn refuse(code: Code, reason: &'static str, message: impl Into<String>) -> S
     Status::with_error_details(code, shorten(message.into()), details)
 }
 
+/// A refusal that is about one resource: an `ErrorInfo` as [`refuse`] gives it,
+/// and a `ResourceInfo` with the resource's type and name.
+pub fn refuse_resource(
+    code: Code,
+    reason: &'static str,
+    kind: &'static str,
+    name: impl Into<String>,
+    message: impl Into<String>,
+) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+    details.set_resource_info(kind, name, "", "");
+    Status::with_error_details(code, shorten(message.into()), details)
+}
+
 /// INVALID_ARGUMENT with a `BadRequest` that names every field at fault.
 #[must_use]
 pub fn invalid(violations: Vec<Violation>) -> Status {
@@ -122,6 +136,15 @@ mod tests {
         let status = refuse(Code::NotFound, "PROJECT_NOT_FOUND", "no such project");
         assert_eq!(status.code(), Code::NotFound);
         assert_eq!(reason(&status).as_deref(), Some("PROJECT_NOT_FOUND"));
+    }
+
+    #[test]
+    fn a_refusal_names_the_resource_that_it_is_about() {
+        let kind = "projects.titan/Project";
+        let status = refuse_resource(Code::NotFound, "PROJECT_NOT_FOUND", kind, "projects/1", "");
+        assert_eq!(reason(&status).as_deref(), Some("PROJECT_NOT_FOUND"));
+        let resource = status.get_details_resource_info().unwrap();
+        assert_eq!((&*resource.resource_type, &*resource.resource_name), (kind, "projects/1"));
     }
 
     #[test]
