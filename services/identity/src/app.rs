@@ -32,9 +32,12 @@ use crate::{
     store::Store,
 };
 
-/// How often keys are read and old rows deleted. Far below the lead of a key,
-/// whose minimum is half a minute.
-const KEEP_EVERY: Duration = Duration::from_secs(10);
+/// How often keys are read. Far below the lead of a key, whose minimum is half a
+/// minute.
+const ROTATE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often old rows are deleted.
+const SWEEP_EVERY: Duration = Duration::from_hours(1);
 
 /// How long a session that is over is remembered, so that signing out twice
 /// succeeds (and so that it can be looked up when somebody complains).
@@ -99,16 +102,20 @@ impl Identity {
 
     /// Changes keys and deletes what is over, for as long as it is polled.
     pub async fn keep(self) {
+        let mut rotate = tokio::time::interval(ROTATE_EVERY);
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
-            tokio::time::sleep(KEEP_EVERY).await;
-            if let Err(error) = self.tidy().await {
+            let kept = tokio::select! {
+                _ = rotate.tick() => self.rotate_keys().await,
+                _ = sweep.tick() => self.sweep().await,
+            };
+            if let Err(error) = kept {
                 tracing::warn!(error = mesh::status::chain(&error), "housekeeping failed");
             }
         }
     }
 
-    async fn tidy(&self) -> Result<(), Error> {
-        self.rotate_keys().await?;
+    async fn sweep(&self) -> Result<(), Error> {
         let now = self.now();
         self.inner.store.sweep(now - micros(REMEMBER_ENDED), now).await
     }

@@ -6,7 +6,9 @@ mod sessions;
 mod users;
 mod wire;
 
-use mesh::status::{self, exhausted, refuse};
+use std::fmt::Display;
+
+use mesh::status::{self, exhausted, refuse, refuse_resource};
 use tonic::{Code, Status};
 
 use crate::{
@@ -26,6 +28,15 @@ fn caller() -> Result<user::Caller, Status> {
     let caller = mesh::call::caller();
     let id = user::UserId::new(&caller.user()?.id);
     Ok(user::Caller { id, admin: caller.has_role(user::ADMIN) })
+}
+
+fn not_found(
+    reason: &'static str,
+    kind: &'static str,
+    name: &impl Display,
+    refusal: &impl Display,
+) -> Status {
+    refuse_resource(Code::NotFound, reason, kind, name.to_string(), refusal.to_string())
 }
 
 /// The table from errors to codes.
@@ -52,7 +63,9 @@ impl From<user::Refusal> for Status {
     fn from(refusal: user::Refusal) -> Self {
         let (code, reason) = match refusal {
             user::Refusal::EmailTaken => (Code::AlreadyExists, "EMAIL_TAKEN"),
-            user::Refusal::NotFound => (Code::NotFound, "USER_NOT_FOUND"),
+            user::Refusal::NotFound(ref id) => {
+                return not_found("USER_NOT_FOUND", "identity.titan/User", id, &refusal);
+            }
             user::Refusal::NotYours => (Code::PermissionDenied, "NOT_OWNER"),
             user::Refusal::Stale => (Code::Aborted, "ETAG_MISMATCH"),
         };
@@ -71,7 +84,9 @@ impl From<session::Refusal> for Status {
                 (Code::Unauthenticated, "REFRESH_TOKEN_INVALID")
             }
             session::Refusal::RefreshTokenReused => (Code::Unauthenticated, "REFRESH_TOKEN_REUSED"),
-            session::Refusal::NotFound => (Code::NotFound, "SESSION_NOT_FOUND"),
+            session::Refusal::NotFound(ref id) => {
+                return not_found("SESSION_NOT_FOUND", "identity.titan/Session", id, &refusal);
+            }
             session::Refusal::NotYours => (Code::PermissionDenied, "NOT_OWNER"),
         };
         refuse(code, reason, refusal.to_string())

@@ -40,18 +40,29 @@ impl Keys {
     /// Makes the next key and forgets dead ones when it is time, and reads what
     /// other replicas made. To be called far more often than a key's lead.
     pub(crate) async fn rotate(&self, now: Micros) -> Result<(), Error> {
-        let ring = self.read().await?;
-        if let Some(term) = self.rotation.next(&ring.terms, now) {
+        let mut ring = self.read().await?;
+        if self.advance(&ring.terms, now).await? {
+            // Read back: another replica may have been first.
+            ring = self.read().await?;
+        }
+        self.ring.store(Arc::new(ring));
+        Ok(())
+    }
+
+    /// Returns whether it changed the stored keys.
+    async fn advance(&self, terms: &[Term], now: Micros) -> Result<bool, Error> {
+        let next = self.rotation.next(terms, now);
+        if let Some(term) = next {
             let key = SigningKey::generate()?;
             self.store.add_key(term, key.to_pkcs8()).await?;
             tracing::info!(number = term.number, "made a signing key");
         }
-        if let Some(first) = self.rotation.first_needed(&ring.terms, now) {
+        let dead = self.rotation.first_needed(terms, now);
+        let dead = dead.filter(|first| terms.first().is_some_and(|term| term.number < *first));
+        if let Some(first) = dead {
             self.store.delete_keys_before(first).await?;
         }
-        // Read back: another replica may have been first.
-        self.ring.store(Arc::new(self.read().await?));
-        Ok(())
+        Ok(next.is_some() || dead.is_some())
     }
 
     async fn read(&self) -> Result<Ring, Error> {

@@ -68,7 +68,7 @@ pub enum Verdict {
 }
 
 /// Why there is no session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Address and password do not belong together; whether the address is known
     /// is not said.
@@ -87,8 +87,8 @@ pub enum Refusal {
     #[error("the refresh token was used before, so the session has ended")]
     RefreshTokenReused,
     /// There is no such session.
-    #[error("there is no such session")]
-    NotFound,
+    #[error("there is no {0}")]
+    NotFound(SessionId),
     /// Somebody else's session.
     #[error("only its user may end a session")]
     NotYours,

@@ -115,14 +115,14 @@ pub struct Change {
 }
 
 /// Why a user is not to be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The address belongs to somebody.
     #[error("a user with this e-mail address exists")]
     EmailTaken,
     /// There is no such user.
-    #[error("there is no such user")]
-    NotFound,
+    #[error("there is no {0}")]
+    NotFound(UserId),
     /// Somebody else's account.
     #[error("only administrators may see or change other users")]
     NotYours,

@@ -1,7 +1,10 @@
 //! Between the wire and the domain: names, masks and messages.
 
 use durable::time;
-use mesh::status::{self, Violation, field};
+use mesh::{
+    mask::Mask,
+    status::{self, field},
+};
 use prost_types::FieldMask;
 use titan::identity::v1 as proto;
 use tonic::Status;
@@ -57,30 +60,17 @@ pub(super) fn session_id(name: &str) -> SessionId {
     SessionId::new(name.strip_prefix("sessions/").unwrap_or(name))
 }
 
-/// What an update changes (AIP-134): the fields of the mask; all of them for `*`;
-/// without a mask those that are populated. `name` and `etag` say which user is
-/// meant and are no change, so that a client may mask all that it sends.
+/// What an update changes.
 pub(super) fn change(wanted: proto::User, mask: Option<&FieldMask>) -> Result<Change, Status> {
-    let paths: Vec<&str> = mask.into_iter().flat_map(|mask| &mask.paths).map(|p| &**p).collect();
-    let violations: Vec<Violation> = paths
-        .iter()
-        .filter(|path| !matches!(**path, "*" | "display_name" | "preferences" | "name" | "etag"))
-        .map(|path| field("update_mask", "field_mask.in", format!("`{path}` cannot be changed")))
-        .collect();
+    let (mask, violations) = Mask::read(mask, &["display_name", "preferences"]);
     if !violations.is_empty() {
         return Err(status::invalid(violations));
     }
-    let masked = |path, populated| match paths.as_slice() {
-        [] => populated,
-        paths => paths.contains(&"*") || paths.contains(&path),
-    };
-    let display_name = masked("display_name", !wanted.display_name.is_empty());
-    let preferences = masked("preferences", !wanted.preferences.is_empty());
-    let display_name =
-        display_name.then(|| text("user.display_name", wanted.display_name)).transpose()?;
+    let display_name = mask.pick("display_name", wanted.display_name);
+    let preferences = mask.pick("preferences", wanted.preferences);
     Ok(Change {
-        display_name,
-        preferences: preferences.then(|| wanted.preferences.into_iter().collect()),
+        display_name: display_name.map(|name| text("user.display_name", name)).transpose()?,
+        preferences: preferences.map(|preferences| preferences.into_iter().collect()),
         roles: None,
         seen: (!wanted.etag.is_empty()).then_some(wanted.etag),
     })

@@ -89,7 +89,7 @@ impl Store {
         let mut tx = self.db.begin().await?;
         let sql = locking(&tx, "SELECT * FROM sessions WHERE id = $1");
         let row = tx.query_one(sql, params![id.as_str()]).await?;
-        let mut session = session(&row.ok_or(Refusal::NotFound)?)?;
+        let mut session = session(&row.ok_or_else(|| Refusal::NotFound(id.clone()))?)?;
         session.end(by, at)?;
         update(&mut tx, &session).await?;
         Ok(tx.commit().await?)

@@ -57,7 +57,7 @@ impl Store {
     pub(crate) async fn user(&self, id: &UserId) -> Result<User, Error> {
         let sql = format!("{SELECT} WHERE id = $1");
         let row = self.db.query_one(sql, params![id.as_str()]).await?;
-        user(&row.ok_or(Refusal::NotFound)?)
+        user(&row.ok_or_else(|| Refusal::NotFound(id.clone()))?)
     }
 
     /// The user of an address, with what their password is checked against.
@@ -99,7 +99,7 @@ impl Store {
 pub(super) async fn locked_user(tx: &mut Tx, id: &UserId) -> Result<User, Error> {
     let sql = locking(tx, &format!("{SELECT} WHERE id = $1"));
     let row = tx.query_one(sql, params![id.as_str()]).await?;
-    user(&row.ok_or(Refusal::NotFound)?)
+    user(&row.ok_or_else(|| Refusal::NotFound(id.clone()))?)
 }
 
 async fn update(tx: &mut Tx, user: &User) -> Result<(), Error> {
