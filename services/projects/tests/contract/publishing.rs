@@ -1,0 +1,120 @@
+//! Publishing a project, and finding it again.
+
+use crate::support::{everywhere, refused, violations};
+use titan::projects::v1::{CreateProjectRequest, GetProjectRequest, Project, project::State};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+fn create(title: &str) -> CreateProjectRequest {
+    let project = Project { title: title.into(), ..Project::default() };
+    CreateProjectRequest { project: Some(project), validate_only: false }
+}
+
+fn get(name: &str) -> GetProjectRequest {
+    GetProjectRequest { name: name.into() }
+}
+
+#[tokio::test]
+async fn a_published_project_belongs_to_its_caller_and_is_read_by_anyone() {
+    everywhere(async |service| {
+        let mut request = create("  Bridge ");
+        let wanted = request.project.as_mut().unwrap();
+        wanted.description = "Wood\nand rope".into();
+        // What only the service says is ignored when a caller says it.
+        wanted.owner = "users/eve".into();
+        wanted.name = "projects/mine".into();
+        wanted.state = State::Archived.into();
+        let created = service.user("ada").create_project(request).await.unwrap().into_inner();
+        assert_eq!((&*created.title, &*created.description), ("Bridge", "Wood\nand rope"));
+        assert_eq!(created.owner, "users/ada");
+        assert_eq!(created.state(), State::Active);
+        assert_eq!(created.create_time, created.update_time);
+        assert!(created.create_time.is_some() && created.archive_time.is_none());
+        assert!(created.name.starts_with("projects/") && created.name != "projects/mine");
+        assert!(!created.etag.is_empty());
+
+        let read = service.stranger().get_project(get(&created.name)).await.unwrap();
+        assert_eq!(read.into_inner(), created);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn publishing_needs_a_user() {
+    everywhere(async |service| {
+        let answer = service.stranger().create_project(create("Bridge")).await;
+        assert_eq!(refused(answer).0, Code::Unauthenticated);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_title_is_one_line_of_1_to_200_characters() {
+    everywhere(async |service| {
+        let mut ada = service.user("ada");
+        for title in ["", "   ", "two\nlines", "a\u{0}b", &"x".repeat(201)] {
+            let answer = ada.create_project(create(title)).await;
+            assert_eq!(violations(answer), ["project.title"], "{title:?}");
+        }
+        assert!(ada.create_project(create(&"ä".repeat(200))).await.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_description_has_at_most_10000_characters() {
+    everywhere(async |service| {
+        let mut request = create("Bridge");
+        request.project.as_mut().unwrap().description = "x".repeat(10_001);
+        let answer = service.user("ada").create_project(request).await;
+        assert_eq!(violations(answer), ["project.description"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_without_a_project_is_refused() {
+    everywhere(async |service| {
+        let answer = service.user("ada").create_project(CreateProjectRequest::default()).await;
+        assert_eq!(violations(answer), ["project"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn validate_only_checks_and_publishes_nothing() {
+    everywhere(async |service| {
+        let mut ada = service.user("ada");
+        let validate = |title| CreateProjectRequest { validate_only: true, ..create(title) };
+        let answer = ada.create_project(validate(" Bridge ")).await.unwrap().into_inner();
+        assert_eq!((&*answer.name, &*answer.title), ("", "Bridge"));
+        assert_eq!(violations(ada.create_project(validate("")).await), ["project.title"]);
+        let list = ada.list_projects(titan::projects::v1::ListProjectsRequest::default()).await;
+        assert_eq!(list.unwrap().into_inner().projects, []);
+        assert_eq!(service.told().await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_named_in_the_refusal() {
+    everywhere(async |service| {
+        let real = service.publish("Bridge").await.name;
+        for name in [
+            "projects/bridge",
+            "projects/00000000-0000-7000-8000-000000000000",
+            // Another spelling of a real name is no name.
+            &real.replace('-', ""),
+        ] {
+            let status = service.stranger().get_project(get(name)).await.unwrap_err();
+            assert_eq!(status.code(), Code::NotFound, "{name}");
+            assert_eq!(mesh::status::reason(&status).as_deref(), Some("PROJECT_NOT_FOUND"));
+            assert_eq!(status.get_details_resource_info().unwrap().resource_name, name);
+        }
+        for name in ["", "bridge", "projects/", "projects/a/b", "projects/A"] {
+            let answer = service.stranger().get_project(get(name)).await;
+            assert_eq!(violations(answer), ["name"], "{name:?}");
+        }
+    })
+    .await;
+}
