@@ -6,5 +6,6 @@ mod command;
 mod consumer;
 mod feed;
 mod list;
+mod mesh;
 mod store;
 mod support;
