@@ -8,8 +8,9 @@ use prost::Message;
 use super::{Kind, Listing, Request};
 use crate::{Value, digest};
 
-/// As the contracts say for every `page_token`.
-const MAX_CHARACTERS: usize = 1024;
+/// As the contracts say for every `page_token`: 200 characters of four bytes, a
+/// key and the binding fit in it.
+const MAX_CHARACTERS: usize = 2048;
 /// 128 bits tell queries apart.
 const BINDING_BYTES: usize = 16;
 

@@ -92,6 +92,25 @@ async fn pages_show_every_project_once() {
 }
 
 #[tokio::test]
+async fn the_longest_titles_have_a_next_page() {
+    everywhere(async |service| {
+        for number in 0..3 {
+            service.publish(&format!("{}{number}", "😀".repeat(199))).await;
+        }
+        let order_by = "title".to_owned();
+        let mut request = ListProjectsRequest { page_size: 1, order_by, ..Default::default() };
+        for number in ["0", "1", "2"] {
+            let page =
+                service.stranger().list_projects(request.clone()).await.unwrap().into_inner();
+            assert!(page.projects[0].title.ends_with(number));
+            request.page_token = page.next_page_token;
+        }
+        assert_eq!(request.page_token, "");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_list_that_cannot_be_is_refused_with_the_field_at_fault() {
     everywhere(async |service| {
         publish_some(&service).await;

@@ -62,12 +62,22 @@ async fn a_title_is_one_line_of_1_to_200_characters() {
 }
 
 #[tokio::test]
-async fn a_description_has_at_most_10000_characters() {
+async fn a_description_is_text_of_at_most_10000_characters() {
     everywhere(async |service| {
-        let mut request = create("Bridge");
-        request.project.as_mut().unwrap().description = "x".repeat(10_001);
-        let answer = service.user("ada").create_project(request).await;
-        assert_eq!(violations(answer), ["project.description"]);
+        let mut ada = service.user("ada");
+        for (description, right) in [
+            ("x".repeat(10_001), false),
+            ("no null\0character".into(), false),
+            ("😀".repeat(10_000), true),
+            ("tabs\tand\nlines".into(), true),
+        ] {
+            let mut request = create("Bridge");
+            request.project.as_mut().unwrap().description = description;
+            match ada.create_project(request).await {
+                Ok(_) => assert!(right),
+                refused => assert_eq!(violations(refused), ["project.description"]),
+            }
+        }
     })
     .await;
 }
