@@ -170,6 +170,7 @@ impl<'p> Run<'p> {
                     self.list(field, list, count, parts, &here)?;
                 }
                 (Shape::List(list), _) => self.test(&list.size, 0, &here)?,
+                (Shape::Map(map), Slot::Absent) => self.test(&map.size, 0, &here)?,
                 (Shape::Map(map), _) => self.map(field, map, parts, at)?,
             }
         }

@@ -69,6 +69,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field; groups are passed over.
+    #[inline]
     pub(super) fn field(&mut self) -> Result<Option<Found<'a>>, Fault> {
         while !self.rest.is_empty() {
             match self.tag()? {
@@ -83,6 +84,7 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
+    #[inline]
     pub(super) fn value(&mut self, wire: Wire) -> Result<Raw<'a>, Fault> {
         Ok(match wire {
             Wire::Varint => Raw::Bits(self.varint()?),
@@ -97,6 +99,7 @@ impl<'a> Reader<'a> {
         })
     }
 
+    #[inline]
     fn tag(&mut self) -> Result<(u32, Tag), Fault> {
         let key = u32::try_from(self.varint()?).map_err(|_| "a field number is out of range")?;
         let tag = match key & 7 {
