@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use crate::{
     channel::{Channel, Common},
     contract::Contracts,
-    identity::{MeshKey, Verifier, process::Prover},
+    identity::{AUDIENCE, DEFAULT_ISSUER, MeshKey, Verifier, process::Prover},
     proto::key_service_client::KeyServiceClient,
     resolver::{
         Resolver, Target, View,
@@ -24,9 +24,6 @@ use crate::{
     settings::{Settings, SettingsError},
     telemetry::{self, Telemetry},
 };
-
-/// The audience that access tokens of a mesh are for.
-const AUDIENCE: &str = "titan";
 
 /// A process of the mesh. Clones are the same process.
 #[derive(Clone)]
@@ -75,7 +72,7 @@ impl Config {
             registry: settings.optional("registry"),
             static_endpoints: static_endpoints(settings),
             token_keys: settings.optional("token_keys"),
-            token_issuer: settings.get("token_issuer", "http://127.0.0.1:8080".to_owned()),
+            token_issuer: settings.get("token_issuer", DEFAULT_ISSUER.to_owned()),
         }
     }
 }

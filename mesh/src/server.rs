@@ -91,6 +91,8 @@ pub(crate) struct Shared {
     ready: AtomicBool,
     in_flight: AtomicUsize,
     idle: Notify,
+    /// Turns true when calls are to end.
+    draining: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -229,8 +231,7 @@ impl Server {
         let instance = self.instance(address, admin_address);
         let (reporter, shared) = self.share(contracts).await?;
 
-        let (drain, draining) = watch::channel(false);
-        let connections = tokio::spawn(accept(shared.clone(), listener, draining));
+        let connections = tokio::spawn(accept(shared.clone(), listener));
         let mut background = JoinSet::new();
         background.spawn(admin::serve(shared.clone(), admin));
         for (name, task) in std::mem::take(&mut self.tasks) {
@@ -257,7 +258,7 @@ impl Server {
             registration.abort();
         }
         Self::leave(&self.app, &reporter, &shared, &instance.id).await;
-        drain.send_replace(true);
+        shared.draining.send_replace(true);
         Self::finish(&shared, connections).await;
         drop(background);
         self.app.flush_telemetry().await;
@@ -305,6 +306,7 @@ impl Server {
             ready: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             idle: Notify::new(),
+            draining: watch::Sender::new(false),
         });
         Ok((reporter, shared))
     }
@@ -376,15 +378,15 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> 
 
 /// Accepts connections until the process drains; returns when the last one is
 /// closed.
-async fn accept(shared: Arc<Shared>, listener: TcpListener, draining: watch::Receiver<bool>) {
-    let mut drain = draining.clone();
+async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    let mut drain = shared.draining.subscribe();
     let mut connections = JoinSet::new();
     loop {
         let full = connections.len() >= shared.limits.max_connections;
         tokio::select! {
             accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, peer)) => {
-                    let serving = connection::serve(shared.clone(), stream, peer, draining.clone());
+                    let serving = connection::serve(shared.clone(), stream, peer);
                     connections.spawn(serving);
                 }
                 Err(error) => {

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     App, Channel, Routes, Settings,
-    identity::{Claims, MeshKey, SigningKey, unix_now},
+    identity::{AUDIENCE, Claims, MeshKey, SigningKey, unix_now},
     proto::{
         ListKeysRequest, ListKeysResponse,
         key_service_server::{KeyService, KeyServiceServer},
@@ -169,7 +169,7 @@ impl Mesh {
         self.key.sign(&Claims {
             iss: ISSUER.to_owned(),
             sub: user.to_owned(),
-            aud: "titan".to_owned(),
+            aud: AUDIENCE.to_owned(),
             exp: if life.is_zero() { now - 3_600 } else { now + life.as_secs() },
             iat: now,
             nbf: None,

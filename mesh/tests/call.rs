@@ -33,6 +33,9 @@ struct Fake {
     seen: Arc<Mutex<Option<Seen>>>,
     /// Registered applications by this name stay in the handler until cancelled.
     cancelled: Arc<Notify>,
+    /// `waits` tells that it was reached and waits for a word.
+    reached: Arc<Notify>,
+    go_on: Arc<Notify>,
     next: Option<mesh::Channel>,
 }
 
@@ -69,6 +72,10 @@ impl RegistryService for Fake {
             "hangs" => {
                 let _guard = OnDrop(self.cancelled.clone());
                 std::future::pending::<()>().await;
+            }
+            "waits" => {
+                self.reached.notify_one();
+                self.go_on.notified().await;
             }
             "unavailable-once" if calls == 1 => return Err(Status::unavailable("once")),
             "passes-on" => {
@@ -273,15 +280,37 @@ async fn a_drain_lets_a_running_call_end_and_refuses_new_ones() {
     let routes = Routes::new().add(RegistryServiceServer::new(fake.clone()));
     let running = mesh.serve("fake", mesh::DESCRIPTORS, routes).await;
     let mut client = RegistryServiceClient::new(mesh.app("caller").channel("fake"));
-    let mut views = client.watch(WatchRequest::default()).await.unwrap().into_inner();
+    let mut slow = client.clone();
+    let slow = tokio::spawn(async move { slow.register(register("waits")).await });
+    fake.reached.notified().await;
     let stopping = tokio::spawn(running.stop());
-    for _ in 0..3 {
-        views.next().await.unwrap().unwrap();
+    // New calls are refused while the old one runs on.
+    loop {
+        match client.register(register("shop")).await {
+            Ok(_) => {}
+            Err(status) => break assert_eq!(status.code(), Code::Unavailable),
+        }
     }
     assert!(!stopping.is_finished(), "a call is still running");
-    drop(views);
+    fake.go_on.notify_one();
+    slow.await.unwrap().unwrap();
     stopping.await.unwrap();
-    let status = client.register(register("shop")).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_subscription_ends_as_unavailable_when_the_process_drains() {
+    let mesh = Mesh::new().await;
+    let routes = Routes::new().add(RegistryServiceServer::new(Fake::default()));
+    let running = mesh.serve("fake", mesh::DESCRIPTORS, routes).await;
+    let mut client = RegistryServiceClient::new(mesh.app("caller").channel("fake"));
+    let mut views = client.watch(WatchRequest::default()).await.unwrap().into_inner();
+    views.next().await.unwrap().unwrap();
+    running.stop().await;
+    let status = loop {
+        if let Err(status) = views.next().await.unwrap() {
+            break status;
+        }
+    };
     assert_eq!(status.code(), Code::Unavailable);
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use h2::server::Connection;
-use tokio::{net::TcpStream, sync::watch, time::Instant};
+use tokio::{net::TcpStream, time::Instant};
 
 use super::{Shared, drained, handle};
 use crate::keepalive;
@@ -22,12 +22,8 @@ const MAX_PENDING_RESETS: usize = 32;
 
 /// Serves a connection until its peer leaves, it is too old, or the process
 /// drains; then until its last call has ended.
-pub(super) async fn serve(
-    shared: Arc<Shared>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    mut drain: watch::Receiver<bool>,
-) {
+pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+    let mut drain = shared.draining.subscribe();
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&shared, stream)).await;
     let mut connection = match handshake {
         Ok(Ok(connection)) => connection,

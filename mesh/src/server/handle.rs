@@ -13,7 +13,7 @@ use tonic::{Code, Status, body::Body};
 use tracing::Instrument as _;
 
 use super::{
-    Shared,
+    Shared, drained,
     outcome::Outcome,
     request::{Encoding, RequestBody},
 };
@@ -166,7 +166,7 @@ async fn answer(
     respond: &mut SendResponse<Bytes>,
     outcome: &mut Outcome,
 ) {
-    let mut expiry = std::pin::pin!(expiry(deadline));
+    let mut expiry = std::pin::pin!(expiry(deadline, shared));
     let path = request.uri().path();
     let service = path.split('/').nth(1).unwrap_or_default().to_owned();
     let Some(handler) = shared.routes.call(&service, request) else {
@@ -177,7 +177,7 @@ async fn answer(
     let response = tokio::select! {
         biased;
         response = AssertUnwindSafe(handler).catch_unwind() => response,
-        () = &mut expiry => return refuse(respond, outcome, &deadline_exceeded()),
+        status = &mut expiry => return refuse(respond, outcome, &status),
         _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
     };
     let response = match response {
@@ -197,20 +197,29 @@ async fn answer(
     let sent = tokio::select! {
         biased;
         sent = AssertUnwindSafe(send(body, &mut stream)).catch_unwind() => sent,
-        () = &mut expiry => Ok(Err(Unsent::Late)),
+        status = &mut expiry => Ok(Err(Unsent::Late(status))),
     };
     match sent {
         Ok(Ok(code)) => outcome.decide(code),
         Ok(Err(Unsent::Gone)) => {}
-        Ok(Err(Unsent::Late)) => end(&mut stream, outcome, &deadline_exceeded()),
+        Ok(Err(Unsent::Late(status))) => end(&mut stream, outcome, &status),
         Err(panic) => end(&mut stream, outcome, &panicked(&*panic)),
     }
 }
 
-async fn expiry(deadline: Option<Instant>) {
+/// Returns when a call has lasted long enough, with the status that ends it: at
+/// its deadline or, for a call without one such as a subscription, when the
+/// process drains; its caller then goes on with another instance.
+async fn expiry(deadline: Option<Instant>, shared: &Shared) -> Status {
     match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
+        Some(deadline) => {
+            tokio::time::sleep_until(deadline).await;
+            deadline_exceeded()
+        }
+        None => {
+            drained(&mut shared.draining.subscribe()).await;
+            status::refuse(Code::Unavailable, "DRAINING", "this process is about to end")
+        }
     }
 }
 
@@ -218,7 +227,8 @@ async fn expiry(deadline: Option<Instant>) {
 enum Unsent {
     /// The caller has gone away.
     Gone,
-    Late,
+    /// It has lasted long enough.
+    Late(Status),
 }
 
 /// Sends messages and trailers as the caller's window allows.

@@ -88,7 +88,7 @@ async fn guesses_that_arrive_together_are_counted_too() {
         });
         let mut checked = 0;
         for call in calls.collect::<Vec<_>>() {
-            let refusal = call.await.unwrap().unwrap_err();
+            let refusal = call.await.unwrap().err().unwrap();
             checked += usize::from(refusal.code() == Code::Unauthenticated);
         }
         let cores = std::thread::available_parallelism().unwrap().get();

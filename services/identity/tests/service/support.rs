@@ -133,12 +133,8 @@ pub(crate) async fn with_settings(pairs: &[(&str, &str)], test: impl AsyncFn(Ser
 
 /// Asserts how a call was refused.
 #[track_caller]
-pub(crate) fn refused<T: std::fmt::Debug>(
-    answer: Result<T, Status>,
-    code: Code,
-    reason: &str,
-) -> Status {
-    let status = answer.expect_err("the call should have been refused");
+pub(crate) fn refused<T>(answer: Result<T, Status>, code: Code, reason: &str) -> Status {
+    let Err(status) = answer else { panic!("the call should have been refused") };
     let found = status::reason(&status);
     assert_eq!((status.code(), found.as_deref()), (code, Some(reason)), "{status:?}");
     status

@@ -140,7 +140,7 @@ async fn text_that_a_database_cannot_keep_is_refused_by_field() {
             User { name: "users/me".to_owned(), display_name: "\0".to_owned(), ..User::default() };
         let refusal = update(&service, &ada, user, None).await.unwrap_err();
         assert_eq!(fields(&refusal), ["user.display_name"]);
-        let refusal = service.sign_in("a\0", PASSWORD).await.unwrap_err();
+        let refusal = service.sign_in("a\0", PASSWORD).await.err().unwrap();
         assert_eq!(fields(&refusal), ["email"]);
     })
     .await;
