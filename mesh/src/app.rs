@@ -14,13 +14,14 @@ use crate::{
     channel::{Channel, Common},
     contract::Contracts,
     identity::{AUDIENCE, DEFAULT_ISSUER, MeshKey, Verifier, process::Prover},
+    member::{Member, Served},
     proto::key_service_client::KeyServiceClient,
     resolver::{
         Resolver, Target, View,
         fixed::{Fixed, Nothing},
         registry::Registry,
     },
-    server::{Limits, Server},
+    server::{Limits, ServeError, Server},
     settings::{Settings, SettingsError},
     telemetry::{self, Telemetry},
 };
@@ -210,6 +211,15 @@ impl App {
         let contracts = Contracts::load(&[descriptor_set])?;
         self.contracts().rcu(|known| known.extended(&contracts));
         Ok(())
+    }
+
+    /// Makes a process that serves on its own, such as an edge, a member of the
+    /// mesh: others find it at `address` once it says that it is ready.
+    ///
+    /// # Errors
+    /// When the admin port cannot be had.
+    pub fn join(&self, address: SocketAddr) -> Result<Member, ServeError> {
+        Member::new(self, address, Served::default())
     }
 
     /// A server to put services in.

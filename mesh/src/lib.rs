@@ -6,6 +6,7 @@
 //! [`call`]; how it refuses is in [`status`].
 
 mod access;
+mod admin;
 mod app;
 mod backoff;
 pub mod call;
@@ -15,6 +16,7 @@ pub mod deadline;
 pub mod identity;
 mod keepalive;
 pub mod mask;
+mod member;
 pub mod proto;
 pub mod reflection;
 mod registrar;
@@ -32,6 +34,7 @@ pub use app::App;
 pub use backoff::Backoff;
 pub use call::{Caller, User};
 pub use channel::{Channel, ResponseBody};
+pub use member::Member;
 pub use resolver::registry::{Instances, Registry};
 pub use server::{RequestBody, Routes, ServeError, Server};
 pub use settings::{Settings, SettingsError};

@@ -6,7 +6,6 @@
 //! a moment in which callers learn of it, GOAWAY; then calls end, or are cut when
 //! the time is up, and what was cut is reported.
 
-mod admin;
 mod connection;
 mod handle;
 mod outcome;
@@ -19,9 +18,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
@@ -38,8 +37,8 @@ use crate::{
     call,
     contract::{ContractError, Contracts},
     identity::{MeshKey, Verifier},
-    proto::Instance,
-    reflection, registrar,
+    member::{Member, Served},
+    reflection,
     settings::Settings,
 };
 
@@ -88,7 +87,6 @@ pub(crate) struct Shared {
     pub(crate) trace_ratio: f64,
     pub(crate) mesh_key: Option<Arc<MeshKey>>,
     pub(crate) verifier: Option<Verifier>,
-    ready: AtomicBool,
     in_flight: AtomicUsize,
     idle: Notify,
     /// Turns true when calls are to end.
@@ -96,10 +94,6 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn is_ready(&self) -> bool {
-        self.ready.load(Relaxed)
-    }
-
     async fn until_idle(&self) {
         loop {
             let mut idle = std::pin::pin!(self.idle.notified());
@@ -227,37 +221,28 @@ impl Server {
     pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let contracts = self.compile()?;
         let (listener, address) = listen(self.app.listen())?;
-        let (admin, admin_address) = listen(self.app.admin_listen())?;
-        let instance = self.instance(address, admin_address);
+        let mut member = Member::new(&self.app, address, self.served())?;
         let (reporter, shared) = self.share(contracts).await?;
 
         let connections = tokio::spawn(accept(shared.clone(), listener));
         let mut background = JoinSet::new();
-        background.spawn(admin::serve(shared.clone(), admin));
         for (name, task) in std::mem::take(&mut self.tasks) {
             background.spawn(call::detached(async move {
                 task.await;
                 tracing::warn!(task = name, "a task of the server has ended");
             }));
         }
-        shared.ready.store(true, Relaxed);
-        let registration = self.app.registry_channel().map(|channel| {
-            let instance = instance.clone();
-            background.spawn(call::detached(registrar::keep_registered(channel, instance)))
-        });
-        tracing::info!(%address, admin = %admin_address, instance = instance.id, "serving");
+        member.ready();
         if let Some(listening) = self.listening.take() {
             // Nobody may want to know.
             let _ = listening.send(address);
         }
         stop.await;
 
-        tracing::info!("draining");
-        shared.ready.store(false, Relaxed);
-        if let Some(registration) = registration {
-            registration.abort();
+        for name in shared.routes.names().chain([""]) {
+            reporter.set_service_status(name, ServingStatus::NotServing).await;
         }
-        Self::leave(&self.app, &reporter, &shared, &instance.id).await;
+        member.leave().await;
         shared.draining.send_replace(true);
         Self::finish(&shared, connections).await;
         drop(background);
@@ -303,7 +288,6 @@ impl Server {
             trace_ratio: self.app.trace_ratio(),
             mesh_key: self.app.mesh_key().cloned(),
             verifier: self.app.verifier().cloned(),
-            ready: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             idle: Notify::new(),
             draining: watch::Sender::new(false),
@@ -311,35 +295,15 @@ impl Server {
         Ok((reporter, shared))
     }
 
-    fn instance(&self, address: SocketAddr, admin_address: SocketAddr) -> Instance {
+    fn served(&self) -> Served {
         let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
         for set in &self.descriptor_sets {
             hash.update(set);
         }
         let hash = hash.finish();
-        Instance {
-            id: format!("{}-{:016x}", self.app.name(), fastrand::u64(..)),
-            app: self.app.name().to_owned(),
-            address: self.app.advertised(address),
-            admin_address: self.app.advertised(admin_address),
+        Served {
             services: self.routes.names().map(str::to_owned).collect(),
             descriptor_hash: hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            labels: Default::default(),
-            start_time: Some(SystemTime::now().into()),
-            pid: std::process::id(),
-        }
-    }
-
-    /// Lets callers go elsewhere before any of their calls is refused.
-    async fn leave(app: &App, reporter: &HealthReporter, shared: &Shared, id: &str) {
-        for name in shared.routes.names() {
-            reporter.set_service_status(name, ServingStatus::NotServing).await;
-        }
-        reporter.set_service_status("", ServingStatus::NotServing).await;
-        if let Some(channel) = app.registry_channel() {
-            registrar::leave(channel, id.to_owned()).await;
-            tokio::time::sleep(shared.limits.lame_duck).await;
         }
     }
 
@@ -360,7 +324,7 @@ impl Server {
     }
 }
 
-fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+pub(crate) fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     let bind = || {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4(),

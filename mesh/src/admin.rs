@@ -1,6 +1,13 @@
 //! The admin port: `/live`, `/ready`, `/metrics`, for probes and collectors.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -8,23 +15,22 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use super::Shared;
-use crate::telemetry::metrics;
+use crate::{app::App, telemetry::metrics};
 
 /// A probe that sends its header more slowly than this is none.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves the pages until it is dropped.
-pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
+pub(crate) async fn serve(app: App, ready: Arc<AtomicBool>, listener: TcpListener) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of file descriptors: more come when connections end.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let shared = shared.clone();
+        let (app, ready) = (app.clone(), ready.clone());
         let service = service_fn(move |request| {
-            let response = answer(&shared, &request);
+            let response = answer(&app, ready.load(Relaxed), &request);
             async move { Ok::<_, Infallible>(response) }
         });
         let connection = http1::Builder::new()
@@ -39,14 +45,14 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-fn answer(shared: &Shared, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
+fn answer(app: &App, ready: bool, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
     let (status, body) = match request.uri().path() {
         // The process runs and its runtime turns: more would let a slow
         // dependency restart every replica at once.
         "/live" => (StatusCode::OK, "live\n".to_owned()),
-        "/ready" if shared.is_ready() => (StatusCode::OK, "ready\n".to_owned()),
+        "/ready" if ready => (StatusCode::OK, "ready\n".to_owned()),
         "/ready" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
-        "/metrics" => (StatusCode::OK, metrics::page(&shared.contracts)),
+        "/metrics" => (StatusCode::OK, metrics::page(&app.contracts().load())),
         _ => (StatusCode::NOT_FOUND, "/live /ready /metrics\n".to_owned()),
     };
     let mut response = Response::new(Full::from(body));
