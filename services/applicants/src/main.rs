@@ -1,1 +1,23 @@
-fn main() {}
+//! The applicants service as a process.
+
+use applicants::{Config, MIGRATIONS};
+use durable::Store;
+use mesh::{App, Settings, signal};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    // Every setting is read here, so that a bad one is reported before a port opens.
+    let mut settings = Settings::from_env("applicants");
+    let config = Config::read(&mut settings);
+    let app = App::new(settings)?;
+    let store = Store::open(app.database(), MIGRATIONS).await?;
+    let projects = app.channel("projects");
+
+    app.serve()
+        .contracts(titan::DESCRIPTORS)
+        .routes(applicants::routes(store.clone(), projects.clone(), &config))
+        .task("follow projects", applicants::follow(store, projects))
+        .until(signal::terminate())
+        .await?;
+    Ok(())
+}
