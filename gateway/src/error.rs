@@ -23,6 +23,8 @@ pub struct Failure {
     /// Where HTTP knows better than the table of codes (405, 413, 415).
     http: Option<StatusCode>,
     allow: Vec<Method>,
+    /// The request message, whose JSON names field paths are translated to.
+    input: Option<MessageDescriptor>,
 }
 
 /// What a failure needs to know of the request to be written for its client.
@@ -30,8 +32,6 @@ pub struct Failure {
 pub struct Context<'a> {
     /// Where the types of details are looked up.
     pub snapshot: &'a Snapshot,
-    /// The request message, whose JSON names field paths are translated to.
-    pub input: Option<&'a MessageDescriptor>,
     /// Whether the request carried a token.
     pub has_token: bool,
 }
@@ -79,10 +79,23 @@ impl Failure {
         Failure { http: Some(status), ..self }
     }
 
+    /// A refusal of this request message: the paths of its fields are translated
+    /// to JSON names.
+    #[must_use]
+    pub fn of_request(self, input: MessageDescriptor) -> Failure {
+        Failure { input: Some(input), ..self }
+    }
+
     /// The code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.status.code()
+    }
+
+    /// As a gRPC client gets it.
+    #[must_use]
+    pub fn into_status(self) -> Status {
+        self.status
     }
 
     /// The HTTP status.
@@ -106,7 +119,7 @@ impl Failure {
     fn with_details(code: Code, message: String, details: Vec<prost_types::Any>) -> Failure {
         let status = pb::Status { code: code as i32, message: message.clone(), details };
         let status = Status::with_details(code, message, status.encode_to_vec().into());
-        Failure { status, http: None, allow: Vec::new() }
+        Failure { status, http: None, allow: Vec::new(), input: None }
     }
 
     /// The details that agree with the code; a status that contradicts its own
@@ -120,8 +133,10 @@ impl Failure {
     }
 
     fn body(&self, details: &[prost_types::Any], context: Context<'_>) -> Bytes {
-        let details: Vec<Value> =
-            details.iter().map(|detail| details::render(detail, context)).collect();
+        let details: Vec<Value> = details
+            .iter()
+            .map(|detail| details::render(detail, context.snapshot, self.input.as_ref()))
+            .collect();
         let body = json!({
             "code": self.status.code() as i32,
             "message": self.status.message(),
@@ -157,7 +172,7 @@ impl Failure {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Failure { status, http: None, allow: Vec::new() }
+        Failure { status, http: None, allow: Vec::new(), input: None }
     }
 }
 

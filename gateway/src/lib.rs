@@ -1,5 +1,108 @@
-//! The edge.
+//! The edge: one port that speaks REST and gRPC for everything behind it, driven
+//! by descriptors that it fetches while it runs. It holds no business rule and no
+//! word about any one service.
+//!
+//! [`Gateway::bind`] opens the port, [`Gateway::until`] serves. Beneath them,
+//! [`schema`] is what is known of the applications, [`route`] finds the rule for
+//! a request, [`transcode`] turns it into a message and the answer into JSON, and
+//! [`error`] is how the edge refuses.
+
+mod config;
+mod discovery;
+mod docs;
+mod edge;
 pub mod error;
+pub mod openapi;
+mod readiness;
 pub mod route;
 pub mod schema;
 pub mod transcode;
+
+use std::{io, net::SocketAddr};
+
+use mesh::{App, Instances};
+use thiserror::Error;
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+};
+
+pub use config::Config;
+pub use readiness::{Application, Readiness, Report};
+
+use crate::{discovery::Discovery, edge::Edge, schema::Live};
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Why the edge cannot serve.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// An edge with an open port.
+#[derive(Debug)]
+#[must_use = "an edge serves when `until` is awaited"]
+pub struct Gateway {
+    app: App,
+    config: Config,
+    listener: TcpListener,
+    address: SocketAddr,
+    live: Live,
+    readiness: Readiness,
+}
+
+impl Gateway {
+    /// Opens the port.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub fn bind(app: App, config: Config) -> Result<Gateway, BindError> {
+        let (listener, address) =
+            listen(config.listen).map_err(|source| BindError { address: config.listen, source })?;
+        let (live, readiness) = (Live::default(), Readiness::default());
+        Ok(Gateway { app, config, listener, address, live, readiness })
+    }
+
+    /// The address it serves at.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it knows of the applications; for tests and pages.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Serves until `stop` completes; then accepts nothing more and returns when
+    /// the last request has ended, or was cut after `drain_timeout`.
+    pub async fn until(self, stop: impl Future<Output = ()>) {
+        let discovery = Discovery::new(self.app.clone(), self.live.clone(), self.readiness.clone());
+        // Kept until the end, or the watch would be over at once.
+        let (_fixed, named) = watch::channel(discovery::fixed(&self.config.applications));
+        let instances: watch::Receiver<Instances> =
+            self.app.registry().map_or(named, mesh::Registry::instances);
+        let edge = Edge::new(self.app.clone(), &self.config, self.live, self.readiness);
+        tracing::info!(address = %self.address, "serving");
+        tokio::select! {
+            () = edge.serve(self.listener, stop) => {}
+            () = discovery.run(instances) => {}
+        }
+        self.app.flush_telemetry().await;
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restarted process must have its port back while old connections linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}

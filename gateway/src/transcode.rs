@@ -18,9 +18,10 @@ pub mod write;
 
 use bytes::Bytes;
 use prost::Message;
-use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _};
+use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectMessage as _};
 
 pub use bind::Request;
+pub(crate) use mask::behaviors;
 pub use violation::{Reason, Violation};
 
 use crate::schema::Route;
@@ -76,6 +77,11 @@ pub fn takes_raw_body(route: &Route) -> bool {
         Body::Whole => is_http_body(&route.rpc.method.input()),
         Body::Field(field) => field.kind().as_message().is_some_and(is_http_body),
     }
+}
+
+/// Whether a query parameter can give the field.
+pub(crate) fn query_takes(field: &FieldDescriptor) -> bool {
+    query::takes(field)
 }
 
 fn is_http_body(message: &MessageDescriptor) -> bool {

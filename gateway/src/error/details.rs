@@ -8,22 +8,25 @@ use prost_types::Any;
 use serde_json::{Value, json};
 use tonic_types::pb;
 
-use super::Context;
-use crate::transcode::write;
+use crate::{schema::Snapshot, transcode::write};
 
 /// Writes a detail with its `@type`; one of a type that no contract names keeps
 /// its bytes, for clients that know more than the edge.
-pub(super) fn render(detail: &Any, context: Context<'_>) -> Value {
-    let translated = translate(detail, context.input);
+pub(super) fn render(
+    detail: &Any,
+    snapshot: &Snapshot,
+    input: Option<&MessageDescriptor>,
+) -> Value {
+    let translated = translate(detail, input);
     let detail = translated.as_ref().unwrap_or(detail);
-    known(detail, context).unwrap_or_else(
+    known(detail, snapshot).unwrap_or_else(
         || json!({"@type": detail.type_url, "value": BASE64_STANDARD.encode(&detail.value)}),
     )
 }
 
-fn known(detail: &Any, context: Context<'_>) -> Option<Value> {
+fn known(detail: &Any, snapshot: &Snapshot) -> Option<Value> {
     let name = detail.type_url.rsplit('/').next()?;
-    let kind = context.snapshot.pool().get_message_by_name(name)?;
+    let kind = snapshot.pool().get_message_by_name(name)?;
     let message = DynamicMessage::decode(kind, detail.value.as_slice()).ok()?;
     let mut written = Vec::new();
     write::any(&mut written, &detail.type_url, &message).ok()?;
@@ -77,10 +80,9 @@ fn json_path(input: &MessageDescriptor, path: &str) -> String {
 
 /// A key may hold any character between quotes.
 fn end_of_index(rest: &str) -> usize {
-    let close = if rest.starts_with("[\"") {
-        rest[2..].find("\"]").map(|at| at + 4)
-    } else {
-        rest.find(']').map(|at| at + 1)
+    let close = match rest.strip_prefix("[\"") {
+        Some(key) => key.find("\"]").map(|at| at + 4),
+        None => rest.find(']').map(|at| at + 1),
     };
     close.unwrap_or(rest.len())
 }

@@ -86,7 +86,7 @@ impl Template {
             text: text.to_owned(),
             segments: Vec::new(),
             variables: Vec::new(),
-            verb: verb.map(|verb| literal(verb)).transpose()?,
+            verb: verb.map(literal).transpose()?,
         };
         if !body.is_empty() {
             for piece in split_outside_braces(body)? {

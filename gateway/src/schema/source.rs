@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::{
     Message,
-    encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint},
+    encoding::{WireType, decode_key, decode_varint},
 };
 use prost_reflect::DescriptorPool;
 
@@ -64,6 +64,12 @@ impl Source {
         Ok(Source::new(app, services, set.files))
     }
 
+    /// The files as an encoded `FileDescriptorSet`.
+    #[must_use]
+    pub fn to_set(&self) -> Vec<u8> {
+        RawSet { files: self.files.clone() }.encode_to_vec()
+    }
+
     /// The application's name.
     #[must_use]
     pub fn app(&self) -> &str {
@@ -100,12 +106,11 @@ fn add(
     source: &Source,
     bytes: &Bytes,
 ) -> Result<(), SchemaError> {
-    let broken = |error: prost::DecodeError| SchemaError::Descriptors {
-        app: source.app.clone(),
-        message: error.to_string(),
+    let decoded = FileName::decode(bytes.as_ref()).ok().zip(without_source_info(bytes));
+    let Some((FileName { name }, essence)) = decoded else {
+        let message = "a file descriptor is malformed".to_owned();
+        return Err(SchemaError::Descriptors { app: source.app.clone(), message });
     };
-    let name = FileName::decode(bytes.as_ref()).map_err(broken)?.name;
-    let essence = without_source_info(bytes.clone()).map_err(broken)?;
     let file = File { app: source.app.clone(), essence, bytes: bytes.clone() };
     match files.get(&name) {
         None => {
@@ -131,39 +136,29 @@ fn add(
 }
 
 /// Two compilers, or one with and without comments, describe the same contract
-/// by bytes that differ in nothing but the source information.
-fn without_source_info(mut file: Bytes) -> Result<Bytes, prost::DecodeError> {
+/// by bytes that differ in nothing but the source information. Nothing when the
+/// bytes are not a descriptor.
+fn without_source_info(file: &Bytes) -> Option<Bytes> {
+    let mut rest = file.clone();
     let mut kept = BytesMut::with_capacity(file.len());
-    while file.has_remaining() {
-        let (tag, wire_type) = decode_key(&mut file)?;
+    while rest.has_remaining() {
+        let before = rest.clone();
+        let (tag, wire_type) = decode_key(&mut rest).ok()?;
         // A FileDescriptorProto holds strings, messages and a few integers.
-        let mut field = BytesMut::new();
-        encode_key(tag, wire_type, &mut field);
-        match wire_type {
-            WireType::Varint => encode_varint(decode_varint(&mut file)?, &mut field),
-            WireType::LengthDelimited => {
-                let length = decode_varint(&mut file)?;
-                encode_varint(length, &mut field);
-                let length = usize::try_from(length).unwrap_or(usize::MAX);
-                if length > file.remaining() {
-                    return Err(truncated(&file));
-                }
-                field.put(file.split_to(length));
-            }
-            _ => return Err(truncated(&file)),
+        let length = match wire_type {
+            WireType::Varint => decode_varint(&mut rest).ok().map(|_| 0)?,
+            WireType::LengthDelimited => usize::try_from(decode_varint(&mut rest).ok()?).ok()?,
+            _ => return None,
+        };
+        if length > rest.remaining() {
+            return None;
         }
+        rest.advance(length);
         if tag != SOURCE_CODE_INFO {
-            kept.put(field);
+            kept.put_slice(&before[..before.len() - rest.len()]);
         }
     }
-    Ok(kept.freeze())
-}
-
-/// prost keeps the constructors of its errors to itself; decoding what it
-/// refuses yields one.
-fn truncated(rest: &Bytes) -> prost::DecodeError {
-    let _ = rest;
-    FileName::decode(&[0x0a_u8, 0x7f][..]).expect_err("a string of 127 bytes is missing")
+    Some(kept.freeze())
 }
 
 /// Links the files.

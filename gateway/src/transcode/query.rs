@@ -77,8 +77,12 @@ pub(super) fn resolve(input: &MessageDescriptor, name: &str) -> Option<Vec<Field
             return None;
         }
     }
-    let leaf = fields.last()?;
-    (!leaf.is_map() && takes_text(&leaf.kind())).then_some(fields)
+    takes(fields.last()?).then_some(fields)
+}
+
+/// Whether a parameter can give the field: one value, or a list of values.
+pub(super) fn takes(field: &FieldDescriptor) -> bool {
+    !field.is_map() && takes_text(&field.kind())
 }
 
 /// Whether a value of the kind can be written without JSON: scalars, and the

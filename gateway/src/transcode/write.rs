@@ -139,7 +139,7 @@ impl Writer<'_> {
             other => other.clone(),
         };
         let mut entries: Vec<_> = map.iter().collect();
-        entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+        entries.sort_unstable_by_key(|(key, _)| *key);
         self.out.push(b'{');
         for (at, (key, value)) in entries.into_iter().enumerate() {
             if at > 0 {

@@ -18,8 +18,8 @@ use crate::contracts::snapshot;
 
 fn respond(snapshot: &Snapshot, failure: &Failure) -> (Response<()>, Value) {
     let update = snapshot.rpc("/library.v1.LibraryService/UpdateBook").unwrap();
-    let input = update.method.input();
-    let context = Context { snapshot, input: Some(&input), has_token: false };
+    let failure = failure.clone().of_request(update.method.input());
+    let context = Context { snapshot, has_token: false };
     let (parts, body) = failure.respond(context).into_parts();
     (Response::from_parts(parts, ()), serde_json::from_slice(&body).unwrap())
 }
@@ -188,7 +188,7 @@ fn a_missing_and_a_bad_token_are_challenged_differently() {
     let snapshot = snapshot();
     let failure = Failure::new(Code::Unauthenticated, "NO_TOKEN", "sign in\r\nx-evil: 1");
     let challenge = |has_token: bool| {
-        let context = Context { snapshot: &snapshot, input: None, has_token };
+        let context = Context { snapshot: &snapshot, has_token };
         failure.respond(context).headers()["www-authenticate"].to_str().unwrap().to_owned()
     };
     assert_eq!(challenge(false), "Bearer realm=\"titan\"");

@@ -1,7 +1,15 @@
 //! The edge through its public boundary: contracts in, requests in, answers out.
+#![allow(clippy::unwrap_used)]
 
 mod contracts;
+mod document;
+mod edge_discovery;
+mod edge_grpc;
+mod edge_rest;
 mod errors;
+mod fuzz;
+mod http1;
+mod library;
 mod schema;
 mod transcode_request;
 mod transcode_response;

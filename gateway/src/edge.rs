@@ -1,0 +1,133 @@
+//! One port for everything that comes from outside: REST by the contracts' HTTP
+//! rules, gRPC passed through, and the edge's own pages.
+
+mod cors;
+mod deadline;
+mod exchange;
+mod frame;
+mod grpc;
+mod headers;
+mod health;
+mod listen;
+mod log;
+mod pages;
+mod reflection;
+mod rest;
+mod upstream;
+
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use mesh::App;
+use tokio::net::TcpListener;
+use tonic::{Code, body::Body};
+use tonic_health::pb::health_server::HealthServer;
+use tonic_reflection::pb::{
+    v1::server_reflection_server::ServerReflectionServer as V1,
+    v1alpha::server_reflection_server::ServerReflectionServer as V1Alpha,
+};
+
+use self::{
+    cors::Cors, exchange::Exchange, health::EdgeHealth, pages::Document,
+    reflection::EdgeReflection, upstream::Upstream,
+};
+use crate::{
+    config::Config,
+    error::{Context, Failure},
+    readiness::Readiness,
+    schema::Live,
+};
+
+/// What the edge bounds.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_body_bytes: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) max_streams: u32,
+    pub(crate) drain_timeout: Duration,
+}
+
+/// Everything that serving a request needs.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    live: Live,
+    readiness: Readiness,
+    upstream: Upstream,
+    cors: Cors,
+    limits: Limits,
+    trace_ratio: f64,
+    document: Document,
+    health: HealthServer<EdgeHealth>,
+    reflection: V1<EdgeReflection>,
+    reflection_alpha: V1Alpha<EdgeReflection>,
+}
+
+impl Edge {
+    pub(crate) fn new(app: App, config: &Config, live: Live, readiness: Readiness) -> Edge {
+        Edge {
+            upstream: Upstream::new(app),
+            cors: Cors::new(&config.cors_origins),
+            limits: config.limits(),
+            trace_ratio: config.trace_ratio,
+            document: Document::default(),
+            health: health::server(live.clone(), readiness.clone()),
+            reflection: reflection::v1::server(live.clone()),
+            reflection_alpha: reflection::v1alpha::server(live.clone()),
+            live,
+            readiness,
+        }
+    }
+
+    /// Serves until `stop` completes, then lets running requests end.
+    pub(crate) async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        listen::serve(Arc::new(self), listener, stop).await;
+    }
+
+    /// Serves one request; every failure becomes a response.
+    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let snapshot = self.live.get();
+        let exchange = Exchange::begin(snapshot, request.headers(), peer, self.trace_ratio);
+        let entry = log::Entry::of(&request, peer);
+        log::logged(&exchange, entry, async {
+            let trace = exchange.traceparent.to_str().ok();
+            let serve = mesh::call::caused_by(trace, self.dispatch(&exchange, request));
+            let served = AssertUnwindSafe(serve).catch_unwind().await;
+            let mut response = served.unwrap_or_else(|_| {
+                let failure = Failure::new(Code::Internal, "INTERNAL", "internal error");
+                refuse(&exchange, &failure)
+            });
+            self.finish(&exchange, &mut response);
+            response
+        })
+        .await
+    }
+
+    async fn dispatch(&self, exchange: &Exchange, request: Request<Incoming>) -> Response<Body> {
+        if grpc::is_call(request.headers()) {
+            return self.grpc(exchange, request).await;
+        }
+        let page = self.page(exchange, request.method(), request.uri().path());
+        let served = match page {
+            Some(page) => page,
+            None => self.rest(exchange, request).await,
+        };
+        served.unwrap_or_else(|failure| refuse(exchange, &failure))
+    }
+
+    /// Adds what every response carries.
+    fn finish(&self, exchange: &Exchange, response: &mut Response<Body>) {
+        let headers = response.headers_mut();
+        headers.insert(exchange::REQUEST_ID, exchange.id.clone());
+        headers.insert(exchange::TRACEPARENT, exchange.traceparent.clone());
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        self.cors.decorate(exchange.origin.as_ref(), headers);
+    }
+}
+
+fn refuse(exchange: &Exchange, failure: &Failure) -> Response<Body> {
+    let context = Context { snapshot: &exchange.snapshot, has_token: exchange.has_token };
+    failure.respond(context).map(|body| Body::new(Full::new(body).map_err(|never| match never {})))
+}

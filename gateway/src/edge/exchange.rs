@@ -1,0 +1,121 @@
+//! What the edge notes about a request before it looks at it: an id, a place in
+//! a trace, and whether there is a token.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::schema::Snapshot;
+
+/// The header with the id of a request.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context.
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Longest id that is taken from a client: it goes into every log line.
+const MAX_ID_BYTES: usize = 128;
+
+/// A request in the edge's hands.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    /// The schema that this request is served by, to its end.
+    pub(super) snapshot: Arc<Snapshot>,
+    /// The client's address.
+    pub(super) peer: SocketAddr,
+    /// The client's own id, or a new one.
+    pub(super) id: HeaderValue,
+    /// The client's place in a trace, or the begin of a new one.
+    pub(super) traceparent: HeaderValue,
+    /// Whether the request has an `authorization`.
+    pub(super) has_token: bool,
+    /// The page that sent it, if a page did.
+    pub(super) origin: Option<HeaderValue>,
+}
+
+impl Exchange {
+    pub(super) fn begin(
+        snapshot: Arc<Snapshot>,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        trace_ratio: f64,
+    ) -> Exchange {
+        Exchange {
+            snapshot,
+            peer,
+            id: request_id(headers),
+            traceparent: traceparent(headers, trace_ratio),
+            has_token: headers.contains_key(header::AUTHORIZATION),
+            origin: headers.get(header::ORIGIN).cloned(),
+        }
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(REQUEST_ID).filter(|id| {
+        (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    });
+    given.cloned().unwrap_or_else(|| value(&format!("{:032x}", fastrand::u128(..))))
+}
+
+fn traceparent(headers: &HeaderMap, ratio: f64) -> HeaderValue {
+    if let Some(given) = headers.get(TRACEPARENT).filter(|given| is_traceparent(given.as_bytes())) {
+        return given.clone();
+    }
+    let sampled = u8::from(fastrand::f64() < ratio);
+    let (trace, span) = (fastrand::u128(1..), fastrand::u64(1..));
+    value(&format!("00-{trace:032x}-{span:016x}-{sampled:02x}"))
+}
+
+/// Version 00, with ids that are not zero (W3C Trace Context §3.2.2).
+fn is_traceparent(text: &[u8]) -> bool {
+    let hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let id = |part: &[u8]| hex(part) && part.iter().any(|byte| *byte != b'0');
+    text.len() == 55
+        && text.starts_with(b"00-")
+        && id(&text[3..35])
+        && text[35] == b'-'
+        && id(&text[36..52])
+        && text[52] == b'-'
+        && hex(&text[53..])
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("hexadecimal digits are a header value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_bytes(value.as_bytes()).unwrap())])
+    }
+
+    #[test]
+    fn a_clients_id_is_kept_when_it_can_stand_in_a_log() {
+        assert_eq!(request_id(&with(REQUEST_ID, "a-1")), "a-1");
+        let long = "x".repeat(129);
+        for bad in ["", "a b", "é", &long] {
+            assert_eq!(request_id(&with(REQUEST_ID, bad)).len(), 32, "{bad}");
+        }
+        assert_ne!(request_id(&HeaderMap::new()), request_id(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_trace_is_continued_or_begun() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(traceparent(&with(TRACEPARENT, good), 0.0), good);
+        for bad in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            let begun = traceparent(&with(TRACEPARENT, bad), 1.0);
+            assert!(is_traceparent(begun.as_bytes()) && begun != bad, "{bad}");
+            assert!(begun.as_bytes().ends_with(b"-01"));
+        }
+        assert!(traceparent(&HeaderMap::new(), 0.0).as_bytes().ends_with(b"-00"));
+    }
+}

@@ -1,0 +1,154 @@
+//! One gRPC message on the wire: a flag, four bytes of length, the message
+//! (gRPC over HTTP/2, "Length-Prefixed-Message").
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use tonic::{Code, Status};
+
+use crate::error::code_of_http;
+
+const PREFIX_BYTES: usize = 5;
+
+/// Largest response message. Four times what a service accepts by default, and
+/// the edge holds it twice: as it came, and as JSON.
+const MAX_RESPONSE_BYTES: usize = 16 << 20;
+
+/// Puts a message into a frame.
+pub(super) fn encode(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + message.len());
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).expect("requests are bounded far below 4 GiB"));
+    frame.put_slice(message);
+    frame.freeze()
+}
+
+/// Reads the answer of a unary call: its metadata and its message.
+///
+/// # Errors
+/// The service's own refusal, or what is wrong with its answer.
+pub(super) async fn read_unary<B>(response: Response<B>) -> Result<(HeaderMap, Bytes), Status>
+where
+    B: Body<Data = Bytes, Error = Status> + Unpin,
+{
+    let (head, mut body) = response.into_parts();
+    if head.status != StatusCode::OK {
+        let message = format!("the service answered HTTP {}", head.status.as_u16());
+        return Err(Status::new(code_of_http(head.status), message));
+    }
+    // Trailers-only: the whole answer is in the headers.
+    if let Some(status) = refusal(&head.headers) {
+        return Err(status);
+    }
+    let mut received = BytesMut::new();
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        match frame?.into_data() {
+            Ok(data) => {
+                if received.len() + data.len() > MAX_RESPONSE_BYTES {
+                    return Err(broken("the service's answer is too large"));
+                }
+                received.extend_from_slice(&data);
+            }
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    let trailers = trailers.ok_or_else(|| broken("the service's answer ends without a status"))?;
+    if let Some(status) = refusal(&trailers) {
+        return Err(status);
+    }
+    if !trailers.contains_key("grpc-status") {
+        return Err(broken("the service's answer has no status"));
+    }
+    Ok((head.headers, one_message(received.freeze())?))
+}
+
+/// The status in headers or trailers, unless it is OK.
+fn refusal(headers: &HeaderMap) -> Option<Status> {
+    Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
+}
+
+fn one_message(mut received: Bytes) -> Result<Bytes, Status> {
+    if received.len() < PREFIX_BYTES {
+        return Err(broken("the service's answer has no message"));
+    }
+    let flag = received.get_u8();
+    let length = received.get_u32() as usize;
+    // The edge did not offer to take compressed messages.
+    if flag != 0 {
+        return Err(broken("the service's answer is compressed"));
+    }
+    if received.len() != length {
+        return Err(broken("the service's answer is not one message"));
+    }
+    Ok(received)
+}
+
+fn broken(what: &str) -> Status {
+    Status::internal(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    type Frame = Result<http_body::Frame<Bytes>, Status>;
+
+    fn data(bytes: &'static [u8]) -> Frame {
+        Ok(http_body::Frame::data(Bytes::from_static(bytes)))
+    }
+
+    fn trailers(status: &'static str) -> Frame {
+        let mut map = HeaderMap::new();
+        map.insert("grpc-status", status.parse().unwrap());
+        Ok(http_body::Frame::trailers(map))
+    }
+
+    async fn read(frames: Vec<Frame>) -> Result<Bytes, Code> {
+        let body = StreamBody::new(futures_util::stream::iter(frames));
+        let read = read_unary(Response::new(body)).await;
+        read.map(|(_, message)| message).map_err(|status| status.code())
+    }
+
+    #[tokio::test]
+    async fn a_message_comes_in_any_number_of_pieces() {
+        let whole = vec![data(b"\0\0\0\0\x02ab"), trailers("0")];
+        assert_eq!(read(whole).await, Ok(Bytes::from_static(b"ab")));
+        let pieces = vec![data(b"\0\0"), data(b"\0\0"), data(b"\x02a"), data(b"b"), trailers("0")];
+        assert_eq!(read(pieces).await, Ok(Bytes::from_static(b"ab")));
+        assert_eq!(read(vec![data(&[0; 5]), trailers("0")]).await, Ok(Bytes::new()));
+        assert_eq!(encode(b"ab"), Bytes::from_static(b"\0\0\0\0\x02ab"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_one_message_with_a_status_is_an_error() {
+        let cases: Vec<(Vec<Frame>, Code)> = vec![
+            (vec![], Code::Internal),
+            (vec![data(&[0; 5])], Code::Internal),
+            (vec![trailers("0")], Code::Internal),
+            (vec![data(b"\x01\0\0\0\0"), trailers("0")], Code::Internal),
+            (vec![data(b"\0\0\0\0\x02a"), trailers("0")], Code::Internal),
+            (vec![data(&[0; 10]), trailers("0")], Code::Internal),
+            (vec![trailers("5")], Code::NotFound),
+            (vec![data(&[0; 5]), trailers("7")], Code::PermissionDenied),
+            (vec![data(&[0; 5]), trailers("x")], Code::Unknown),
+            (vec![Err(Status::deadline_exceeded("late"))], Code::DeadlineExceeded),
+        ];
+        for (at, (frames, code)) in cases.into_iter().enumerate() {
+            assert_eq!(read(frames).await, Err(code), "case {at}");
+        }
+        let large = (0..17).map(|_| Ok(http_body::Frame::data(Bytes::from(vec![0; 1 << 20]))));
+        assert_eq!(read(large.collect()).await, Err(Code::Internal));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_grpc_maps_by_its_http_status() {
+        let body = Full::new(Bytes::from_static(b"<html>")).map_err(|never| match never {});
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        assert_eq!(read_unary(response).await.unwrap_err().code(), Code::Unavailable);
+    }
+}

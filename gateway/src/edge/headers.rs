@@ -1,0 +1,216 @@
+//! Which headers pass between a client and a service. From a REST client only
+//! those that mean something to a service; from a gRPC client its metadata; and
+//! from neither what only the mesh itself may say.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Who calls, as the services' logs and limits see it: the address of the edge's
+/// own peer, since nobody vouches for what a client writes there.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Headers of a REST request that are metadata of the call.
+const REST_METADATA: [&str; 7] = [
+    "accept-language",
+    "authorization",
+    "baggage",
+    "idempotency-key",
+    "tracestate",
+    "user-agent",
+    "x-request-id",
+];
+
+/// Connection headers (RFC 9110 §7.6.1), which describe one hop.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What processes of the mesh tell each other about themselves; a client that
+/// sends it pretends to be one.
+fn is_of_the_mesh(name: &str) -> bool {
+    name.starts_with("titan-") || name.starts_with("x-titan-")
+}
+
+fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP.contains(&name)
+}
+
+/// The metadata of a call for a REST request.
+pub(super) fn from_rest(headers: &HeaderMap, peer: SocketAddr) -> HeaderMap {
+    let mut metadata = pick(headers, |name| {
+        let custom = name.starts_with("x-") && !name.starts_with("x-forwarded-");
+        (custom || REST_METADATA.contains(&name))
+            && !is_of_the_mesh(name)
+            && name != super::deadline::SERVER_TIMEOUT
+            && name != "x-real-ip"
+    });
+    metadata.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    metadata.insert(header::TE, HeaderValue::from_static("trailers"));
+    metadata.insert(FORWARDED_FOR, peer_value(peer));
+    metadata
+}
+
+/// The metadata of a call for a gRPC request: everything but what belongs to the
+/// hop, to the edge, or to the mesh.
+pub(super) fn from_grpc(headers: &HeaderMap, peer: SocketAddr) -> HeaderMap {
+    let mut metadata = pick(headers, |name| {
+        !is_hop_by_hop(name)
+            && !is_of_the_mesh(name)
+            && !name.starts_with("x-forwarded-")
+            && !matches!(
+                name,
+                "host"
+                    | "content-length"
+                    | "cookie"
+                    | "expect"
+                    | "grpc-timeout"
+                    | "grpc-previous-rpc-attempts"
+                    | "traceparent"
+                    | "x-real-ip"
+                    | "x-server-timeout"
+            )
+    });
+    metadata.insert(header::TE, HeaderValue::from_static("trailers"));
+    metadata.insert(FORWARDED_FOR, peer_value(peer));
+    metadata
+}
+
+/// The headers of a REST response from a call's metadata.
+pub(super) fn to_rest(metadata: &HeaderMap) -> HeaderMap {
+    pick(metadata, |name| {
+        !is_hop_by_hop(name)
+            && !is_of_the_mesh(name)
+            && !name.starts_with("grpc-")
+            && !name.starts_with("access-control-")
+            && !matches!(name, "content-type" | "content-length" | "date" | "traceparent")
+    })
+}
+
+/// The headers of a gRPC response.
+pub(super) fn to_grpc(metadata: &HeaderMap) -> HeaderMap {
+    pick(metadata, |name| {
+        !is_hop_by_hop(name) && !is_of_the_mesh(name) && !matches!(name, "content-length" | "date")
+    })
+}
+
+fn pick(headers: &HeaderMap, passes: impl Fn(&str) -> bool) -> HeaderMap {
+    let mut picked = HeaderMap::with_capacity(headers.len() + 4);
+    for (name, value) in headers {
+        if passes(name.as_str()) {
+            picked.append(name.clone(), value.clone());
+        }
+    }
+    picked
+}
+
+fn peer_value(peer: SocketAddr) -> HeaderValue {
+    HeaderValue::from_str(&peer.ip().to_string()).expect("an address is a header value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn of(names: &[&'static str]) -> HeaderMap {
+        let pair = |name: &&'static str| (HeaderName::from_static(name), "v".parse().unwrap());
+        names.iter().map(pair).collect()
+    }
+
+    const SENT: [&str; 22] = [
+        "host",
+        "connection",
+        "te",
+        "content-length",
+        "content-type",
+        "cookie",
+        "origin",
+        "authorization",
+        "idempotency-key",
+        "x-custom",
+        "x-request-id",
+        "x-server-timeout",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-real-ip",
+        "titan-service",
+        "titan-anything",
+        "x-titan-user",
+        "grpc-timeout",
+        "grpc-encoding",
+        "custom-bin",
+        "traceparent",
+    ];
+
+    #[test]
+    fn a_rest_client_passes_what_means_something_to_a_service() {
+        let peer = "192.0.2.7:1".parse().unwrap();
+        let metadata = from_rest(&of(&SENT), peer);
+        assert_eq!(
+            names(&metadata),
+            [
+                "authorization",
+                "content-type",
+                "idempotency-key",
+                "te",
+                "x-custom",
+                "x-forwarded-for",
+                "x-request-id",
+            ]
+        );
+        assert_eq!(metadata["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(metadata["content-type"], "application/grpc");
+    }
+
+    #[test]
+    fn a_grpc_client_passes_its_metadata_but_not_the_words_of_the_mesh() {
+        let peer = "[::1]:1".parse().unwrap();
+        let metadata = from_grpc(&of(&SENT), peer);
+        assert_eq!(
+            names(&metadata),
+            [
+                "authorization",
+                "content-type",
+                "custom-bin",
+                "grpc-encoding",
+                "idempotency-key",
+                "origin",
+                "te",
+                "x-custom",
+                "x-forwarded-for",
+                "x-request-id",
+            ]
+        );
+        assert_eq!(metadata["x-forwarded-for"], "::1");
+    }
+
+    #[test]
+    fn a_rest_response_has_no_words_of_grpc_or_the_mesh() {
+        let metadata = of(&[
+            "content-type",
+            "grpc-status",
+            "grpc-encoding",
+            "titan-load",
+            "date",
+            "x-custom",
+            "location",
+            "access-control-allow-origin",
+            "trailer",
+        ]);
+        assert_eq!(names(&to_rest(&metadata)), ["location", "x-custom"]);
+    }
+}

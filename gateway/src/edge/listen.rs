@@ -1,0 +1,146 @@
+//! Connections: accepted up to a limit, spoken to in HTTP/1.1 or HTTP/2 as their
+//! first bytes ask (h2c with prior knowledge), and let go in order at the end.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+
+use super::{Edge, Limits};
+
+/// From the first byte of a request to the last of its headers, and from one
+/// request to the next: clients that are slower hold a connection for nothing.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// More than any proxy in front adds.
+const MAX_HEADERS: usize = 100;
+/// Header block, HTTP/2; HTTP/1.1 counts its buffer, which hyper bounds below at
+/// 8 KiB.
+const MAX_HEADER_BYTES: u32 = 32 << 10;
+/// HTTP/2 windows: one message of the default limit in flight per stream.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Bytes that wait for a slow reader, per stream.
+const SEND_BUFFER: usize = 256 << 10;
+/// A client that is gone without a word is noticed after both together.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Streams that a client may open and reset at once (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 32;
+/// When accepting fails, for want of file descriptors: some come free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `stop` completes, then lets running requests end.
+pub(super) async fn serve(edge: Arc<Edge>, listener: TcpListener, stop: impl Future<Output = ()>) {
+    let builder = Arc::new(builder(&edge.limits));
+    let (drain, draining) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let full = connections.len() >= edge.limits.max_connections;
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept(), if !full => match accepted {
+                Ok((stream, peer)) => {
+                    let one = connection(
+                        edge.clone(), builder.clone(), stream, peer, draining.clone(),
+                    );
+                    connections.spawn(one);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    edge.readiness.drain();
+    drain.send_replace(true);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(edge.limits.drain_timeout, ended).await.is_err() {
+        tracing::warn!(connections = connections.len(), "drain timed out; connections were cut");
+    }
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_concurrent_streams(limits.max_streams)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+async fn connection(
+    edge: Arc<Edge>,
+    builder: Arc<Builder<TokioExecutor>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut draining: watch::Receiver<bool>,
+) {
+    // An answer is a few small packets: waiting to fill one only adds 40 ms.
+    if let Err(error) = stream.set_nodelay(true) {
+        return tracing::debug!(%peer, %error, "a connection failed");
+    }
+    let asked = AtomicBool::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
+        asked.store(true, Relaxed);
+        let edge = edge.clone();
+        async move { Ok::<_, Infallible>(edge.handle(request, peer).await) }
+    });
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // hyper's own timer begins when it knows the protocol; a client that does not
+    // even say that must not stay either.
+    let mut first = std::pin::pin!(tokio::time::sleep(HEADER_TIMEOUT));
+    let mut leaving = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, error = %error, "a connection failed");
+                }
+                return;
+            }
+            () = first.as_mut(), if !first.is_elapsed() => {
+                if !asked.load(Relaxed) {
+                    return tracing::debug!(%peer, "no request came");
+                }
+            }
+            _ = draining.wait_for(|drain| *drain), if !leaving => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The access log: one line per request, written when its last byte is sent or
+//! its client is gone. It has the path but never the query, which may hold what
+//! people type.
+
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::{Status, body::Body};
+
+use super::exchange::Exchange;
+use crate::route::Template;
+
+/// Longest path that is logged.
+const MAX_PATH_CHARS: usize = 256;
+
+tokio::task_local! {
+    /// The template of the route that serves the request, once it is known.
+    static ROUTE: RefCell<String>;
+}
+
+/// Notes which route serves the request.
+pub(super) fn route(template: &Template) {
+    // Outside of a request there is nothing to note.
+    let _ = ROUTE.try_with(|route| *route.borrow_mut() = template.to_string());
+}
+
+/// Runs `serve` and writes its line when the response has been sent.
+pub(super) async fn logged(
+    exchange: &Exchange,
+    entry: Entry,
+    serve: impl Future<Output = Response<Body>>,
+) -> Response<Body> {
+    let serve = async {
+        let response = serve.await;
+        (response, ROUTE.with(RefCell::take))
+    };
+    let (response, route) = ROUTE.scope(RefCell::default(), serve).await;
+    let entry = Entry {
+        route,
+        status: response.status().as_u16(),
+        grpc_status: grpc_status(response.headers()),
+        request_id: exchange.id.to_str().unwrap_or_default().to_owned(),
+        trace: trace_id(exchange),
+        ..entry
+    };
+    response.map(|body| Body::new(Logged { body, entry }))
+}
+
+/// What a line says.
+#[derive(Debug)]
+pub(super) struct Entry {
+    begun: Instant,
+    method: http::Method,
+    path: String,
+    peer: std::net::SocketAddr,
+    probe: bool,
+    route: String,
+    status: u16,
+    grpc_status: Option<i32>,
+    request_id: String,
+    trace: String,
+    bytes: usize,
+    complete: bool,
+}
+
+impl Entry {
+    pub(super) fn of<B>(request: &Request<B>, peer: std::net::SocketAddr) -> Entry {
+        let path = request.uri().path();
+        Entry {
+            begun: Instant::now(),
+            method: request.method().clone(),
+            path: path.chars().take(MAX_PATH_CHARS).collect(),
+            peer,
+            probe: matches!(path, "/livez" | "/readyz" | "/grpc.health.v1.Health/Check"),
+            route: String::new(),
+            status: 0,
+            grpc_status: None,
+            request_id: String::new(),
+            trace: String::new(),
+            bytes: 0,
+            complete: false,
+        }
+    }
+
+    fn write(&self) {
+        let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "access",
+                    method = %self.method,
+                    path = self.path,
+                    route = self.route,
+                    status = self.status,
+                    grpc_status = self.grpc_status,
+                    bytes = self.bytes,
+                    micros,
+                    complete = self.complete,
+                    peer = %self.peer,
+                    request_id = self.request_id,
+                    trace = self.trace,
+                )
+            };
+        }
+        // Probes come every second and say nothing.
+        if self.probe { line!(debug) } else { line!(info) }
+    }
+}
+
+fn trace_id(exchange: &Exchange) -> String {
+    let text = exchange.traceparent.to_str().unwrap_or_default();
+    text.split('-').nth(1).unwrap_or_default().to_owned()
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<i32> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
+/// A response's body that writes the line when it is dropped.
+struct Logged {
+    body: Body,
+    entry: Entry,
+}
+
+impl HttpBody for Logged {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                self.entry.bytes += frame.data_ref().map_or(0, Bytes::len);
+                if let Some(code) = frame.trailers_ref().and_then(grpc_status) {
+                    self.entry.grpc_status = Some(code);
+                }
+            }
+            Some(Err(status)) => self.entry.grpc_status = Some(status.code() as i32),
+            None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        self.entry.complete = self.body.is_end_stream();
+        self.entry.write();
+    }
+}

@@ -1,0 +1,241 @@
+//! A REST request as a unary gRPC call, and its answer as JSON.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tonic::{Code, body::Body};
+
+use super::{Edge, cors, deadline, exchange::Exchange, frame, headers};
+use crate::{
+    error::{Failure, method_list},
+    route::Path,
+    schema::{Body as BodyRule, Found, Matched, Route},
+    transcode,
+};
+
+/// For a client to send its whole body: 4 MiB in this time is 140 kB/s, and a
+/// slower one would hold memory for nothing.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Edge {
+    pub(super) async fn rest(
+        &self,
+        exchange: &Exchange,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Failure> {
+        let raw_path = request.uri().path();
+        let path = Path::parse(raw_path).map_err(|error| {
+            Failure::new(Code::InvalidArgument, "INVALID_PATH", error.to_string())
+        })?;
+        match exchange.snapshot.find(request.method(), &path) {
+            Found::Route(matched) => {
+                super::log::route(&matched.route.binding.template);
+                self.call(exchange, matched, request).await
+            }
+            Found::NotAllowed(allow) if request.method() == Method::OPTIONS => {
+                Ok(self.options(request.headers(), request.method(), &allow))
+            }
+            Found::NotAllowed(allow) => Err(Failure::not_allowed(request.method(), allow)),
+            Found::Nothing => {
+                Err(Failure::new(Code::NotFound, "ROUTE_NOT_FOUND", "nothing is at this path"))
+            }
+        }
+    }
+
+    fn options(&self, request: &HeaderMap, method: &Method, allow: &[Method]) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().insert(header::ALLOW, method_list(allow));
+        if cors::is_preflight(method, request) {
+            self.cors.preflight(request, allow, response.headers_mut());
+        }
+        response
+    }
+
+    async fn call(
+        &self,
+        exchange: &Exchange,
+        matched: Matched,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Failure> {
+        let Matched { route, captures } = matched;
+        if !route.rpc.is_unary() {
+            let message = "streaming methods are served over gRPC only";
+            return Err(Failure::new(Code::Unimplemented, "STREAMING_OVER_REST", message));
+        }
+        let (head, body) = request.into_parts();
+        let body = self.read_body(&route, &head.headers, body).await?;
+        let encoded = transcode::request(
+            &route,
+            &transcode::Request {
+                captures: &captures,
+                query: head.uri.query().unwrap_or_default(),
+                body: &body,
+                content_type: content_type(&head.headers).unwrap_or_default(),
+            },
+        )
+        .map_err(Failure::invalid)?;
+
+        let (metadata, message) = self.unary(exchange, &route, &head.headers, &encoded).await?;
+        let rendered = transcode::response(&route, message).map_err(|error| {
+            tracing::error!(method = route.rpc.path, %error, "a response contradicts its contract");
+            Failure::new(Code::Internal, "INVALID_RESPONSE", "the service's answer is malformed")
+        })?;
+        Ok(respond(&head.method, &metadata, rendered))
+    }
+
+    /// The body, when its type and size are what the route takes.
+    async fn read_body(
+        &self,
+        route: &Route,
+        headers: &HeaderMap,
+        body: Incoming,
+    ) -> Result<Bytes, Failure> {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        if body.size_hint().lower() > self.limits.max_body_bytes as u64 {
+            return Err(too_large(self.limits.max_body_bytes));
+        }
+        if route.binding.body != BodyRule::None && !transcode::takes_raw_body(route) {
+            check_content_type(headers)?;
+        }
+        let read = Limited::new(body, self.limits.max_body_bytes).collect();
+        match tokio::time::timeout(BODY_TIMEOUT, read).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                Err(too_large(self.limits.max_body_bytes))
+            }
+            Ok(Err(_)) => {
+                Err(Failure::new(Code::Cancelled, "BODY_ABORTED", "the body did not arrive"))
+            }
+            Err(_) => {
+                let late = Failure::new(Code::DeadlineExceeded, "BODY_TIMEOUT", "the body is late");
+                Err(late.with_http(StatusCode::REQUEST_TIMEOUT))
+            }
+        }
+    }
+
+    /// Makes the call; within its deadline, whatever the service does.
+    async fn unary(
+        &self,
+        exchange: &Exchange,
+        route: &Route,
+        headers: &HeaderMap,
+        message: &[u8],
+    ) -> Result<(HeaderMap, Bytes), Failure> {
+        let rpc = &route.rpc;
+        let limit = rpc.policy.deadline.or(Some(deadline::DEFAULT));
+        let timeout = deadline::of(headers, limit)?;
+        let frame = Full::new(frame::encode(message)).map_err(|never| match never {});
+        let mut request = Request::new(Body::new(frame));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = rpc.path.parse().expect("names of methods are paths");
+        *request.headers_mut() = headers::from_rest(headers, exchange.peer);
+        request.headers_mut().insert(super::exchange::REQUEST_ID, exchange.id.clone());
+        if let Some(timeout) = timeout {
+            request.headers_mut().insert(mesh::deadline::HEADER, mesh::deadline::format(timeout));
+        }
+        let answer = self.upstream.call(&rpc.app, request).await;
+        let read = match answer {
+            Ok(response) => frame::read_unary(response).await,
+            Err(status) => Err(status),
+        };
+        read.map_err(|status| Failure::from(status).of_request(rpc.method.input()))
+    }
+}
+
+fn respond(method: &Method, metadata: &HeaderMap, rendered: transcode::Rendered) -> Response<Body> {
+    let length = rendered.body.len();
+    // HEAD has the headers of GET and no body, on HTTP/2 as well.
+    let body = match *method {
+        Method::HEAD => Body::empty(),
+        _ => Body::new(Full::new(rendered.body).map_err(|never| match never {})),
+    };
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers::to_rest(metadata);
+    let content_type = HeaderValue::from_str(&rendered.content_type)
+        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    response
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE)?.to_str().ok()
+}
+
+fn too_large(limit: usize) -> Failure {
+    let message = format!("the body is larger than {limit} bytes");
+    Failure::new(Code::ResourceExhausted, "BODY_TOO_LARGE", message)
+        .with_http(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+/// JSON in UTF-8 only. A form or text would pass from any page without a CORS
+/// preflight; for the same reason a page must name the type, and only other
+/// programs may leave it out.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let refuse = || {
+        let message = "the body must be `application/json` in UTF-8";
+        Failure::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message)
+            .with_http(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    };
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        return if headers.contains_key(header::ORIGIN) { Err(refuse()) } else { Ok(()) };
+    }
+    let text = content_type(headers).ok_or_else(refuse)?.to_ascii_lowercase();
+    let mut parts = text.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    let json =
+        kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"));
+    let utf8 = parts.all(|parameter| {
+        parameter
+            .strip_prefix("charset=")
+            .is_none_or(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
+    });
+    if json && utf8 { Ok(()) } else { Err(refuse()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_in_utf8_is_taken() {
+        let taken = |pairs: &[(&'static str, &str)]| {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+                .collect();
+            check_content_type(&headers).is_ok()
+        };
+        let typed = |value: &str| taken(&[("content-type", value)]);
+        for good in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"; x=y",
+            "application/merge-patch+json",
+        ] {
+            assert!(typed(good), "{good}");
+        }
+        for bad in [
+            "",
+            "text/plain",
+            "text/json",
+            "application/jsonx",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+            "application/json; charset=latin1",
+            "text/plain; application/json",
+        ] {
+            assert!(!typed(bad), "{bad}");
+        }
+        assert!(taken(&[]));
+        assert!(!taken(&[("origin", "https://evil.example")]));
+    }
+}

@@ -1,0 +1,130 @@
+//! The OpenAPI 3.1 description of everything that the edge serves over REST, made
+//! from the snapshot: what the contracts say, their comments included, and
+//! nothing written by hand.
+
+mod comments;
+mod operation;
+mod path;
+mod rules;
+mod types;
+
+use std::collections::{BTreeMap, HashMap};
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use self::{comments::Comments, path::Paths, types::Types};
+use crate::{
+    route::Verb,
+    schema::{Route, Snapshot},
+};
+
+/// The methods that a path item has a place for.
+const METHODS: [Method; 8] = [
+    Method::GET,
+    Method::PUT,
+    Method::POST,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::HEAD,
+    Method::PATCH,
+    Method::TRACE,
+];
+
+/// Makes the document.
+#[must_use]
+pub fn document(snapshot: &Snapshot) -> Value {
+    let mut builder = Builder {
+        types: Types::new(snapshot.pool()),
+        paths: Paths::default(),
+        ids: HashMap::new(),
+    };
+    let mut items: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for route in snapshot.routes().iter().filter(|route| is_described(route)) {
+        let Verb::Exact(method) = &route.binding.verb else { continue };
+        let (path, operation) = builder.operation(route);
+        let item = items.entry(path).or_default();
+        item.entry(method.as_str().to_ascii_lowercase()).or_insert(operation);
+    }
+    let paths: Map<String, Value> =
+        items.into_iter().map(|(path, item)| (path, Value::Object(item))).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Titan",
+            "description": "Everything behind this edge. The same methods are served over gRPC \
+                            on the same port; `grpcurl -plaintext HOST list` shows them.",
+            "version": env!("CARGO_PKG_VERSION"),
+        },
+        "servers": [{"url": "/"}],
+        "tags": tags(snapshot, &builder.types.comments),
+        "paths": paths,
+        "components": {
+            "schemas": builder.types.into_schemas(),
+            "responses": {"Error": error_response()},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            },
+        },
+    })
+}
+
+struct Builder {
+    types: Types,
+    paths: Paths,
+    /// How often each operation id was given out.
+    ids: HashMap<String, usize>,
+}
+
+/// What can be called from outside by a method that OpenAPI has a place for.
+/// Streams are served over gRPC only.
+fn is_described(route: &Route) -> bool {
+    let access = &route.rpc.policy.access;
+    let only_services = !access.services.is_empty() && !access.public && !access.wants_token();
+    let has_place = matches!(&route.binding.verb, Verb::Exact(method) if METHODS.contains(method));
+    route.rpc.is_unary() && has_place && !only_services
+}
+
+fn tags(snapshot: &Snapshot, comments: &Comments) -> Value {
+    let mut tags: Vec<Value> = Vec::new();
+    for route in snapshot.routes().iter().filter(|route| is_described(route)) {
+        let service = route.rpc.method.parent_service();
+        let name = service.full_name();
+        if tags.last().is_some_and(|tag| tag["name"] == name) {
+            continue;
+        }
+        let mut tag = json!({"name": name});
+        if let Some(text) = comments.of(&service.parent_file(), service.path()) {
+            tag["description"] = text.into();
+        }
+        tags.push(tag);
+    }
+    tags.into()
+}
+
+fn error_response() -> Value {
+    json!({
+        "description": "A refusal: `google.rpc.Status` with typed details.",
+        "content": {"application/json": {"schema": {
+            "type": "object",
+            "required": ["code", "message", "details"],
+            "properties": {
+                "code": {
+                    "type": "integer",
+                    "description": "`google.rpc.Code`: 3 INVALID_ARGUMENT, 5 NOT_FOUND, …",
+                },
+                "message": {"type": "string", "description": "What is wrong, for people."},
+                "details": {
+                    "type": "array",
+                    "description": "For programs: `google.rpc.ErrorInfo`, `BadRequest`, …",
+                    "items": {
+                        "type": "object",
+                        "required": ["@type"],
+                        "properties": {"@type": {"type": "string"}},
+                        "additionalProperties": true,
+                    },
+                },
+            },
+        }}},
+    })
+}

@@ -1,0 +1,224 @@
+//! One HTTP rule as an operation: its parameters, bodies, and who may call.
+
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use serde_json::{Value, json};
+
+use super::{
+    Builder,
+    path::{Parameter, PathText},
+    types::Types,
+};
+use crate::{
+    route::Verb,
+    schema::{Access, Body, Route},
+    transcode::{query_takes, takes_raw_body},
+};
+
+/// Deepest field path that is listed as a query parameter; recursive messages
+/// have no end.
+const MAX_DEPTH: usize = 4;
+
+impl Builder {
+    /// The path and the operation of a rule.
+    pub(super) fn operation(&mut self, route: &Route) -> (String, Value) {
+        let path = self.paths.write(&route.binding.template);
+        let method = &route.rpc.method;
+        let service = method.parent_service();
+        let mut operation = json!({
+            "operationId": self.operation_id(route),
+            "tags": [service.full_name()],
+            "parameters": self.parameters(route, &path),
+            "responses": {"200": self.response(route), "default": {"$ref": "#/components/responses/Error"}},
+        });
+        let comment = self.types.comments.of(&method.parent_file(), method.path());
+        if let Some(comment) = &comment {
+            operation["summary"] = first_sentence(comment).into();
+        }
+        let description = description(comment, &route.rpc.policy.access);
+        if !description.is_empty() {
+            operation["description"] = description.into();
+        }
+        if let Some(body) = self.request_body(route) {
+            operation["requestBody"] = body;
+        }
+        if let Some(security) = security(&route.rpc.policy.access) {
+            operation["security"] = security;
+        }
+        let options = method.method_descriptor_proto().options.as_ref();
+        if options.is_some_and(|options| options.deprecated()) {
+            operation["deprecated"] = true.into();
+        }
+        (path.text, operation)
+    }
+
+    /// `ProjectsService_GetProject`; further bindings of the method are numbered.
+    fn operation_id(&mut self, route: &Route) -> String {
+        let method = &route.rpc.method;
+        let id = format!("{}_{}", method.parent_service().name(), method.name());
+        let count = self.ids.entry(id.clone()).or_default();
+        *count += 1;
+        if *count == 1 { id } else { format!("{id}_{count}") }
+    }
+
+    fn parameters(&mut self, route: &Route, path: &PathText) -> Vec<Value> {
+        let mut parameters: Vec<Value> =
+            path.parameters.iter().map(|parameter| self.path_parameter(route, parameter)).collect();
+        if route.binding.body != Body::Whole {
+            let mut trail = Vec::new();
+            self.query_parameters(route, &route.rpc.method.input(), &mut trail, &mut parameters);
+        }
+        parameters
+    }
+
+    fn path_parameter(&self, route: &Route, parameter: &Parameter) -> Value {
+        let mut written = json!({
+            "name": parameter.name,
+            "in": "path",
+            "required": true,
+            "schema": {"type": "string", "minLength": 1},
+        });
+        let fields = parameter.variable.and_then(|index| route.binding.variables.get(index));
+        let comment = fields.and_then(|fields| self.types.comment(fields.last()?));
+        let rest = "The rest of the path; its slashes are not escaped.";
+        let text = match (comment, parameter.rest) {
+            (Some(comment), true) => Some(format!("{comment}\n\n{rest}")),
+            (None, true) => Some(rest.to_owned()),
+            (comment, false) => comment,
+        };
+        if let Some(text) = text {
+            written["description"] = text.into();
+        }
+        written
+    }
+
+    fn query_parameters(
+        &mut self,
+        route: &Route,
+        kind: &MessageDescriptor,
+        trail: &mut Vec<FieldDescriptor>,
+        parameters: &mut Vec<Value>,
+    ) {
+        for field in kind.fields() {
+            trail.push(field.clone());
+            let by_body = trail.len() == 1 && route.binding.body == Body::Field(field.clone());
+            if by_body || route.binding.variables.contains(trail) {
+                trail.pop();
+                continue;
+            }
+            if query_takes(&field) {
+                parameters.push(self.query_parameter(&field, trail));
+            } else if let Kind::Message(inner) = field.kind()
+                && !field.is_list()
+                && !field.is_map()
+                && !inner.full_name().starts_with("google.protobuf.")
+                && trail.len() < MAX_DEPTH
+                && !trail[..trail.len() - 1].iter().any(|above| above.kind() == field.kind())
+            {
+                self.query_parameters(route, &inner, trail, parameters);
+            }
+            trail.pop();
+        }
+    }
+
+    fn query_parameter(&mut self, field: &FieldDescriptor, trail: &[FieldDescriptor]) -> Value {
+        let name: Vec<&str> = trail.iter().map(FieldDescriptor::json_name).collect();
+        let mut schema = self.types.field(field);
+        let mut written = json!({"name": name.join("."), "in": "query"});
+        if let Some(text) = schema.as_object_mut().and_then(|schema| schema.remove("description")) {
+            written["description"] = text;
+        }
+        written["schema"] = schema;
+        if trail.len() == 1 {
+            let required = Types::required(field.parent_message(), &[]);
+            if required.iter().any(|name| name == field.json_name()) {
+                written["required"] = true.into();
+            }
+        }
+        written
+    }
+
+    fn request_body(&mut self, route: &Route) -> Option<Value> {
+        if takes_raw_body(route) {
+            return Some(json!({"content": {"*/*": {}}, "required": true}));
+        }
+        let (schema, required) = match &route.binding.body {
+            Body::None => return None,
+            Body::Whole => {
+                let bound = route.binding.variables.iter().filter(|fields| fields.len() == 1);
+                let bound: Vec<_> = bound.flatten().cloned().collect();
+                self.body_of(route, &route.rpc.method.input(), &bound)
+            }
+            Body::Field(field) => match field.kind() {
+                Kind::Message(kind) if !field.is_list() && !field.is_map() => {
+                    self.body_of(route, &kind, &[])
+                }
+                _ => (self.types.field(field), true),
+            },
+        };
+        Some(json!({"content": {"application/json": {"schema": schema}}, "required": required}))
+    }
+
+    /// A partial update requires nothing of what it may leave out.
+    fn body_of(
+        &mut self,
+        route: &Route,
+        kind: &MessageDescriptor,
+        bound: &[FieldDescriptor],
+    ) -> (Value, bool) {
+        let schema = self.types.message(kind);
+        let required = match route.binding.verb {
+            Verb::Exact(http::Method::PATCH) => Vec::new(),
+            _ => Types::required(kind, bound),
+        };
+        if required.is_empty() {
+            return (schema, false);
+        }
+        (json!({"allOf": [schema, {"required": required}]}), true)
+    }
+
+    fn response(&mut self, route: &Route) -> Value {
+        let output = route.rpc.method.output();
+        let (schema, raw) = match &route.binding.response_body {
+            None => (self.types.message(&output), output.full_name() == "google.api.HttpBody"),
+            Some(field) => {
+                let raw = matches!(
+                    field.kind(), Kind::Message(kind) if kind.full_name() == "google.api.HttpBody"
+                );
+                (self.types.field(field), raw)
+            }
+        };
+        let content =
+            if raw { json!({"*/*": {}}) } else { json!({"application/json": {"schema": schema}}) };
+        json!({"description": "The answer.", "content": content})
+    }
+}
+
+/// Nothing when the contract does not say; the document has no default then.
+fn security(access: &Access) -> Option<Value> {
+    match (access.public, access.wants_token()) {
+        (true, true) => Some(json!([{}, {"bearer": []}])),
+        (true, false) => Some(json!([])),
+        (false, true) => Some(json!([{"bearer": []}])),
+        (false, false) => None,
+    }
+}
+
+fn description(comment: Option<String>, access: &Access) -> String {
+    let list = |names: &[String]| {
+        names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    };
+    let mut parts: Vec<String> = comment.into_iter().collect();
+    if !access.roles.is_empty() && !access.public && !access.authenticated {
+        parts.push(format!("Needs one of the roles {}.", list(&access.roles)));
+    }
+    if !access.scopes.is_empty() && !access.public && !access.authenticated {
+        parts.push(format!("Needs one of the scopes {}.", list(&access.scopes)));
+    }
+    parts.join("\n\n")
+}
+
+fn first_sentence(comment: &str) -> String {
+    let text = comment.replace('\n', " ");
+    let end = text.find(". ").or_else(|| text.find(": ")).unwrap_or(text.len());
+    text[..end].trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,156 @@
+//! The OpenAPI document: what it says of the test contract. That it validates is
+//! checked with a public validator where one is installed.
+
+use serde_json::{Value, json};
+
+use crate::contracts::snapshot;
+
+fn document() -> Value {
+    gateway::openapi::document(&snapshot())
+}
+
+fn parameter<'a>(operation: &'a Value, name: &str) -> &'a Value {
+    let parameters = operation["parameters"].as_array().unwrap();
+    parameters.iter().find(|parameter| parameter["name"] == name).unwrap_or(&Value::Null)
+}
+
+#[test]
+fn every_binding_is_an_operation_with_an_id_of_its_own() {
+    let document = document();
+    let paths = document["paths"].as_object().unwrap();
+    let mut ids: Vec<&str> = paths
+        .values()
+        .flat_map(|item| item.as_object().unwrap().values())
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(
+        ids,
+        [
+            "LibraryService_AddTitles",
+            "LibraryService_CreateBook",
+            "LibraryService_DeleteBook",
+            "LibraryService_GetBook",
+            "LibraryService_GetBook_2",
+            "LibraryService_GetScan",
+            "LibraryService_LendBook",
+            "LibraryService_ListBooks",
+            "LibraryService_ListBooks_2",
+            "LibraryService_PutScan",
+            "LibraryService_UpdateBook",
+        ]
+    );
+    let item = &paths["/v1/shelves/{shelf}/books/{book}"];
+    assert!(item["get"].is_object() && item["patch"].is_object() && item["delete"].is_object());
+    assert_eq!(document["tags"][0]["name"], "library.v1.LibraryService");
+    assert_eq!(document["tags"][0]["description"], "Books and where they stand.");
+}
+
+#[test]
+fn access_rules_are_security() {
+    let document = document();
+    let item = &document["paths"]["/v1/shelves/{shelf}/books/{book}"];
+    assert_eq!(item["get"]["security"], json!([]));
+    assert_eq!(item["delete"]["security"], json!([{"bearer": []}]));
+    let lend = &document["paths"]["/v1/shelves/{shelf}/books/{book}:lend"]["post"];
+    assert!(lend["description"].as_str().unwrap().contains("`librarian`"));
+}
+
+#[test]
+fn parameters_come_from_path_and_query_with_rules_and_comments() {
+    let document = document();
+    let list = &document["paths"]["/v1/shelves/{shelf}/books"]["get"];
+    let size = parameter(list, "pageSize");
+    assert_eq!(size["description"], "Most books to return.");
+    assert_eq!((&size["schema"]["minimum"], &size["schema"]["maximum"]), (&json!(0), &json!(1000)));
+    assert_eq!(parameter(list, "shelf")["in"], "path");
+    assert_eq!(parameter(list, "criteria.after")["schema"]["format"], "date-time");
+    assert_eq!(parameter(list, "criteria.genres")["schema"]["type"], "array");
+    for absent in ["labels", "others", "criteria", "parent", "criteria.and.isLent"] {
+        assert!(parameter(list, absent).is_null(), "{absent}");
+    }
+}
+
+#[test]
+fn bodies_require_what_the_contract_requires_but_a_patch_does_not() {
+    let document = document();
+    let schema = |path: &str, method: &str| {
+        document["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"]
+            .clone()
+    };
+    let book = json!({"$ref": "#/components/schemas/library.v1.Book"});
+    assert_eq!(
+        schema("/v1/shelves/{shelf}/books", "post"),
+        json!({"allOf": [book, {"required": ["title"]}]})
+    );
+    assert_eq!(schema("/v1/shelves/{shelf}/books/{book}", "patch"), book);
+    assert_eq!(
+        schema("/v1/shelves/{shelf}/books/{book}:lend", "post")["allOf"][1],
+        json!({"required": ["reader"]})
+    );
+    let get = &document["paths"]["/v1/shelves/{shelf}/books/{book}"]["get"];
+    assert!(get["requestBody"].is_null());
+    assert_eq!(get["responses"]["default"]["$ref"], "#/components/responses/Error");
+}
+
+#[test]
+fn fields_are_written_as_protojson_writes_them() {
+    let document = document();
+    let book = &document["components"]["schemas"]["library.v1.Book"]["properties"];
+    let cases = [
+        (
+            "pageCount",
+            json!({"type": "string", "format": "int64", "pattern": "^-?[0-9]+$", "description": "Number of pages."}),
+        ),
+        (
+            "title",
+            json!({"type": "string", "minLength": 1, "maxLength": 100, "description": "Its title."}),
+        ),
+        (
+            "createTime",
+            json!({"type": "string", "format": "date-time", "readOnly": true, "description": "When it was added."}),
+        ),
+        (
+            "tags",
+            json!({"type": "array", "items": {"type": "string"}, "maxItems": 8, "description": "Words to find it by."}),
+        ),
+        (
+            "notes",
+            json!({"type": "object", "additionalProperties": {"type": "string"}, "propertyNames": {"pattern": "^-?[0-9]+$"}, "description": "Notes by page."}),
+        ),
+        (
+            "genre",
+            json!({"$ref": "#/components/schemas/library.v1.Book.Genre", "description": "Its genre."}),
+        ),
+        (
+            "mainAuthor",
+            json!({"$ref": "#/components/schemas/library.v1.Book.Author", "description": "Who wrote it."}),
+        ),
+        (
+            "cover",
+            json!({"type": "string", "contentEncoding": "base64", "description": "Its cover."}),
+        ),
+        ("lent", json!({"type": "boolean", "description": "Whether it is lent."})),
+    ];
+    for (field, expected) in cases {
+        assert_eq!(book[field], expected, "{field}");
+    }
+    let genre = &document["components"]["schemas"]["library.v1.Book.Genre"];
+    assert_eq!(genre["enum"][1], "GENRE_NOVEL");
+}
+
+#[test]
+fn the_document_passes_a_public_validator() {
+    let Some(python) = std::env::var_os("TITAN_OPENAPI_PYTHON") else {
+        return; // `.ci/run` installs one and names it.
+    };
+    let path = std::env::temp_dir().join(format!("openapi-{}.json", std::process::id()));
+    std::fs::write(&path, document().to_string()).unwrap();
+    let output = std::process::Command::new(python)
+        .args(["-m", "openapi_spec_validator", "--schema", "3.1"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
