@@ -1,1 +1,42 @@
-fn main() {}
+//! The `titan` command: runs a whole system on one machine and talks to it.
+
+mod args;
+mod call;
+mod client;
+mod control;
+mod detach;
+mod directory;
+mod failure;
+mod login;
+mod logs;
+mod output;
+mod password;
+mod schema;
+mod session;
+mod signals;
+mod status;
+mod supervisor;
+mod up;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser as _;
+
+// The supervisor waits, most of the time: one thread is all it needs.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Args { data, command } = Args::parse();
+    let done = match command {
+        Command::Up(options) if options.detach => detach::run(&data, &options).await,
+        Command::Up(options) => up::run(&data, &options).await,
+        Command::Down => control::down(&data).await,
+        Command::Restart(options) => control::restart(&data, options).await,
+        Command::Status(options) => status::run(&data, &options).await,
+        Command::Logs(options) => logs::run(&data, options).await,
+        Command::Call(options) => call::run(&data, options).await,
+        Command::Login(options) => login::login(&data, options).await,
+        Command::Logout => login::logout().await,
+    };
+    failure::exit_code(done)
+}
