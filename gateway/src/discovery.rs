@@ -76,7 +76,9 @@ impl Discovery {
 
     async fn take(&mut self, view: &Instances) -> Retry {
         let mut apps: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
-        for instance in &view.instances {
+        // An edge is a member of the mesh too, and nobody's upstream.
+        let others = view.instances.iter().filter(|instance| instance.app != self.app.name());
+        for instance in others {
             apps.entry(&instance.app).or_default().push(instance);
         }
         let counts = apps.iter().map(|(app, all)| (*app, all.len())).collect();
@@ -110,8 +112,9 @@ impl Discovery {
             instance.start_time.map(|time| (time.seconds, time.nanos)).unwrap_or_default()
         };
         let youngest = *instances.iter().max_by_key(time)?;
-        let hides_all = !youngest.services.is_empty()
-            && !youngest.services.iter().any(|service| is_exposed(service));
+        let is_registered = !youngest.address.is_empty();
+        let hides_all =
+            is_registered && !youngest.services.iter().any(|service| is_exposed(service));
         if hides_all {
             self.readiness.loaded(&youngest.app);
             return None;

@@ -18,10 +18,9 @@ pub mod route;
 pub mod schema;
 pub mod transcode;
 
-use std::{io, net::SocketAddr};
+use std::net::SocketAddr;
 
-use mesh::{App, Instances};
-use thiserror::Error;
+use mesh::{App, Instances, Member, ServeError};
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::watch,
@@ -35,14 +34,6 @@ use crate::{discovery::Discovery, edge::Edge, schema::Live};
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Why the edge cannot serve.
-#[derive(Debug, Error)]
-#[error("cannot listen on {address}")]
-pub struct BindError {
-    address: SocketAddr,
-    source: io::Error,
-}
-
 /// An edge with an open port.
 #[derive(Debug)]
 #[must_use = "an edge serves when `until` is awaited"]
@@ -51,20 +42,21 @@ pub struct Gateway {
     config: Config,
     listener: TcpListener,
     address: SocketAddr,
+    member: Member,
     live: Live,
     readiness: Readiness,
 }
 
 impl Gateway {
-    /// Opens the port.
+    /// Opens the edge's port and its admin port.
     ///
     /// # Errors
-    /// When the port cannot be had.
-    pub fn bind(app: App, config: Config) -> Result<Gateway, BindError> {
-        let (listener, address) =
-            listen(config.listen).map_err(|source| BindError { address: config.listen, source })?;
+    /// When one of them cannot be had.
+    pub fn bind(app: App, config: Config) -> Result<Gateway, ServeError> {
+        let (listener, address) = listen(config.listen)?;
+        let member = app.join(address)?;
         let (live, readiness) = (Live::default(), Readiness::default());
-        Ok(Gateway { app, config, listener, address, live, readiness })
+        Ok(Gateway { app, config, listener, address, member, live, readiness })
     }
 
     /// The address it serves at.
@@ -73,7 +65,7 @@ impl Gateway {
         self.address
     }
 
-    /// What it knows of the applications; for tests and pages.
+    /// What it knows of the applications.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
@@ -82,27 +74,43 @@ impl Gateway {
     /// Serves until `stop` completes; then accepts nothing more and returns when
     /// the last request has ended, or was cut after `drain_timeout`.
     pub async fn until(self, stop: impl Future<Output = ()>) {
-        let discovery = Discovery::new(self.app.clone(), self.live.clone(), self.readiness.clone());
+        let Gateway { app, config, listener, mut member, live, readiness, .. } = self;
+        let discovery = Discovery::new(app.clone(), live.clone(), readiness.clone());
         // Kept until the end, or the watch would be over at once.
-        let (_fixed, named) = watch::channel(discovery::fixed(&self.config.applications));
+        let (_fixed, named) = watch::channel(discovery::fixed(&config.applications));
         let instances: watch::Receiver<Instances> =
-            self.app.registry().map_or(named, mesh::Registry::instances);
-        let edge = Edge::new(self.app.clone(), &self.config, self.live, self.readiness);
-        tracing::info!(address = %self.address, "serving");
+            app.registry().map_or(named, mesh::Registry::instances);
+        let edge = Edge::new(app.clone(), &config, live, readiness.clone());
+        let stop = async {
+            let mut stop = std::pin::pin!(stop);
+            tokio::select! {
+                () = readiness.complete() => {
+                    member.ready();
+                    stop.await;
+                }
+                () = &mut stop => {}
+            }
+            // Whoever sends requests here learns of the end before it comes.
+            readiness.drain();
+            member.leave().await;
+        };
         tokio::select! {
-            () = edge.serve(self.listener, stop) => {}
+            () = edge.serve(listener, stop) => {}
             () = discovery.run(instances) => {}
         }
-        self.app.flush_telemetry().await;
+        app.flush_telemetry().await;
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restarted process must have its port back while old connections linger.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    let listener = socket.listen(BACKLOG)?;
-    let bound = listener.local_addr()?;
-    Ok((listener, bound))
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restarted process must have its port back while old connections linger.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    bind().map_err(|source| ServeError::Listen { address, source })
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 /// What is known of one application.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -36,13 +37,14 @@ pub struct Readiness {
 #[derive(Debug, Default)]
 struct Shared {
     draining: AtomicBool,
+    /// Turns true once, when everything that was seen is known.
+    complete: watch::Sender<bool>,
     view: Mutex<View>,
 }
 
 #[derive(Debug, Default)]
 struct View {
     known: bool,
-    was_ready: bool,
     applications: BTreeMap<String, Application>,
 }
 
@@ -65,10 +67,14 @@ impl Readiness {
     /// are refused is waited for by nobody.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let mut view = self.view();
-        let complete = view.known && view.applications.values().all(|known| known.settled);
-        view.was_ready |= complete;
-        view.was_ready && !self.shared.draining.load(Relaxed)
+        *self.shared.complete.borrow() && !self.shared.draining.load(Relaxed)
+    }
+
+    /// Returns when the edge is ready for the first time.
+    pub(crate) async fn complete(&self) {
+        let mut complete = self.shared.complete.subscribe();
+        // The sender is this readiness's own.
+        let _ = complete.wait_for(|complete| *complete).await;
     }
 
     /// Everything, for people.
@@ -93,6 +99,7 @@ impl Readiness {
         for (name, count) in instances {
             view.applications.entry((*name).to_owned()).or_default().instances = *count;
         }
+        self.look(&view);
     }
 
     pub(crate) fn loaded(&self, app: &str) {
@@ -101,6 +108,7 @@ impl Readiness {
         application.loaded = true;
         application.settled = true;
         application.problem = None;
+        self.look(&view);
     }
 
     pub(crate) fn refused(&self, app: &str, problem: String) {
@@ -108,10 +116,17 @@ impl Readiness {
         let application = view.applications.entry(app.to_owned()).or_default();
         application.settled = true;
         application.problem = Some(problem);
+        self.look(&view);
     }
 
     pub(crate) fn failed(&self, app: &str, problem: String) {
         self.view().applications.entry(app.to_owned()).or_default().problem = Some(problem);
+    }
+
+    fn look(&self, view: &View) {
+        if view.known && view.applications.values().all(|known| known.settled) {
+            self.shared.complete.send_replace(true);
+        }
     }
 
     fn view(&self) -> MutexGuard<'_, View> {

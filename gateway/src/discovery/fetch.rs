@@ -86,7 +86,7 @@ impl Conversation {
         answer.message_response.ok_or(FetchError::Unexpected)
     }
 
-    /// What the instance registered, or what it lists when nobody registered it.
+    /// What the instance registered, or what it lists when it is known by name only.
     async fn services(&mut self, instance: &Instance) -> Result<Vec<String>, FetchError> {
         let all = if instance.services.is_empty() {
             match self.ask(MessageRequest::ListServices("*".to_owned())).await? {

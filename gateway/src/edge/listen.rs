@@ -72,7 +72,6 @@ pub(super) async fn serve(edge: Arc<Edge>, listener: TcpListener, stop: impl Fut
         }
     }
     drop(listener);
-    edge.readiness.drain();
     drain.send_replace(true);
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(edge.limits.drain_timeout, ended).await.is_err() {
