@@ -1,0 +1,15 @@
+//! Journeys through a running system: processes as `titan up` starts them, and
+//! clients that nobody here wrote. What a machine does not have is left out,
+//! unless `TITAN_TEST_BACKENDS=all` demands it.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod client;
+mod command_line;
+mod crash;
+mod grpcurl;
+mod python;
+mod refusals;
+mod rest;
+mod system;
+mod tools;
+mod traces;
