@@ -8,7 +8,7 @@ use std::{
 
 use durable::{Expected, NewEvent, Store, testing::Backend, time};
 use mesh::Routes;
-use prost::{Message, Name};
+use prost::Name;
 use titan::projects::v1::{
     ArchiveProjectRequest, CreateProjectRequest, DeleteProjectRequest, GetProjectRequest,
     ListProjectsRequest, ListProjectsResponse, Project, ProjectArchived, ProjectDeleted,
@@ -122,7 +122,7 @@ impl Projects {
         Held { arrived, leave }
     }
 
-    async fn tell(&self, name: &str, event: &(impl Message + Name)) -> i64 {
+    async fn tell(&self, name: &str, event: &impl Name) -> i64 {
         let mut tx = self.store.begin().await.unwrap();
         tx.append(name, Expected::Any, vec![NewEvent::of(event)]).await.unwrap();
         let sql = "SELECT max(position) AS position FROM durable_event";

@@ -25,7 +25,7 @@ pub(crate) struct Service {
     pub(crate) projects: Projects,
     mesh: Mesh,
     app: App,
-    store: Store,
+    pub(crate) store: Store,
     _running: [Running; 2],
 }
 
