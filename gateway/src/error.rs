@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use prost::Message as _;
 use prost_reflect::MessageDescriptor;
-use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::pb;
 
@@ -133,16 +132,18 @@ impl Failure {
     }
 
     fn body(&self, details: &[prost_types::Any], context: Context<'_>) -> Bytes {
-        let details: Vec<Value> = details
-            .iter()
-            .map(|detail| details::render(detail, context.snapshot, self.input.as_ref()))
-            .collect();
-        let body = json!({
-            "code": self.status.code() as i32,
-            "message": self.status.message(),
-            "details": details,
-        });
-        body.to_string().into()
+        let message = serde_json::Value::from(self.status.message());
+        let mut body =
+            format!("{{\"code\":{},\"message\":{message},\"details\":[", self.status.code() as i32)
+                .into_bytes();
+        for (at, detail) in details.iter().enumerate() {
+            if at > 0 {
+                body.push(b',');
+            }
+            details::render(&mut body, detail, context.snapshot, self.input.as_ref());
+        }
+        body.extend_from_slice(b"]}");
+        body.into()
     }
 
     fn add_headers(

@@ -84,7 +84,7 @@ impl Gateway {
         let stop = async {
             let mut stop = std::pin::pin!(stop);
             tokio::select! {
-                () = readiness.complete() => {
+                () = readiness.ready() => {
                     member.ready();
                     stop.await;
                 }

@@ -5,7 +5,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
 use prost_types::Any;
-use serde_json::{Value, json};
+use serde_json::json;
 use tonic_types::pb;
 
 use crate::{schema::Snapshot, transcode::write};
@@ -13,24 +13,27 @@ use crate::{schema::Snapshot, transcode::write};
 /// Writes a detail with its `@type`; one of a type that no contract names keeps
 /// its bytes, for clients that know more than the edge.
 pub(super) fn render(
+    body: &mut Vec<u8>,
     detail: &Any,
     snapshot: &Snapshot,
     input: Option<&MessageDescriptor>,
-) -> Value {
+) {
     let translated = translate(detail, input);
     let detail = translated.as_ref().unwrap_or(detail);
-    known(detail, snapshot).unwrap_or_else(
-        || json!({"@type": detail.type_url, "value": BASE64_STANDARD.encode(&detail.value)}),
-    )
+    let opaque = || {
+        let value = BASE64_STANDARD.encode(&detail.value);
+        json!({"@type": detail.type_url, "value": value}).to_string().into_bytes()
+    };
+    body.extend_from_slice(&known(detail, snapshot).unwrap_or_else(opaque));
 }
 
-fn known(detail: &Any, snapshot: &Snapshot) -> Option<Value> {
+fn known(detail: &Any, snapshot: &Snapshot) -> Option<Vec<u8>> {
     let name = detail.type_url.rsplit('/').next()?;
     let kind = snapshot.pool().get_message_by_name(name)?;
     let message = DynamicMessage::decode(kind, detail.value.as_slice()).ok()?;
     let mut written = Vec::new();
     write::any(&mut written, &detail.type_url, &message).ok()?;
-    serde_json::from_slice(&written).ok()
+    Some(written)
 }
 
 /// Services name fields as the contract does; a REST client knows them by their

@@ -104,7 +104,7 @@ fn instance(app: &str, running: &Running, hash: &str) -> Instance {
 #[tokio::test]
 async fn a_new_service_is_reachable_without_a_restart() {
     let setup = Setup::new().await;
-    until("the registry answers", || setup.edge.readiness.is_ready()).await;
+    until("the registry answers", || setup.edge.readiness.report().registry_known).await;
     assert_eq!(setup.get("/v1/books/1").await, 404);
     let _library = setup.library("1").await;
     until("the contracts load", || setup.application("library").loaded).await;
