@@ -7,14 +7,14 @@
 mod fetch;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
-use futures_util::future::join_all;
 use mesh::{App, Backoff, Instances, proto::Instance};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
+use self::fetch::FetchError;
 use crate::{
     readiness::Readiness,
     schema::{Live, Snapshot, Source, is_exposed},
@@ -35,11 +35,19 @@ pub(crate) struct Discovery {
     accepted: BTreeMap<String, (String, Source)>,
     /// Contracts that contradict those in use; tried again when those change.
     refused: BTreeMap<String, (String, Source)>,
+    /// Fetches and waits, at most one for an application, so that one that does
+    /// not answer holds up nobody else.
+    work: JoinSet<Work>,
+    busy: HashSet<String>,
     backoffs: HashMap<String, Backoff>,
 }
 
-/// What could not be fetched, to be tried again after the longest of the waits.
-type Retry = Option<Duration>;
+/// What has ended.
+#[derive(Debug)]
+enum Work {
+    Fetch(Box<Instance>, Result<Source, FetchError>),
+    Wait(String),
+}
 
 impl Discovery {
     pub(crate) fn new(app: App, live: Live, readiness: Readiness) -> Discovery {
@@ -49,32 +57,32 @@ impl Discovery {
             readiness,
             accepted: BTreeMap::new(),
             refused: BTreeMap::new(),
+            work: JoinSet::new(),
+            busy: HashSet::new(),
             backoffs: HashMap::new(),
         }
     }
 
     /// Follows the registry until it is dropped.
     pub(crate) async fn run(mut self, mut instances: watch::Receiver<Instances>) {
+        let mut told = true;
         loop {
             let view = instances.borrow_and_update().clone();
-            let retry = self.take(&view).await;
-            let wait = async {
-                match retry {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
+            self.look(&view);
             tokio::select! {
-                changed = instances.changed() => if changed.is_err() {
-                    // Nobody tells any more: what is known stays.
-                    return std::future::pending().await;
+                // When nobody tells any more, what is known stays.
+                changed = instances.changed(), if told => told = changed.is_ok(),
+                Some(done) = self.work.join_next() => match done {
+                    Ok(done) => self.take(done),
+                    Err(error) => tracing::error!(%error, "a fetch of contracts failed"),
                 },
-                () = wait => {}
+                else => std::future::pending().await,
             }
         }
     }
 
-    async fn take(&mut self, view: &Instances) -> Retry {
+    /// Begins to fetch what is new.
+    fn look(&mut self, view: &Instances) {
         let mut apps: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
         // An edge is a member of the mesh too, and nobody's upstream.
         let others = view.instances.iter().filter(|instance| instance.app != self.app.name());
@@ -83,26 +91,37 @@ impl Discovery {
         }
         let counts = apps.iter().map(|(app, all)| (*app, all.len())).collect();
         self.readiness.see(view.known, &counts);
-        let news: Vec<&Instance> = apps.values().filter_map(|all| self.news(all)).collect();
-        let app = self.app.clone();
-        let fetched = join_all(news.into_iter().map(|instance| {
-            let app = app.clone();
-            async move { (instance, fetch::source(&app, instance).await) }
-        }));
-        let mut retry: Retry = None;
-        for (instance, fetched) in fetched.await {
-            match fetched {
-                Ok(source) => {
-                    self.backoffs.remove(&instance.app);
-                    self.consider(instance.descriptor_hash.clone(), source);
-                }
-                Err(error) => {
-                    let wait = self.failed(&instance.app, &error);
-                    retry = Some(retry.map_or(wait, |other| other.min(wait)));
-                }
+        for (app, instances) in apps {
+            let Some(instance) = self.news(&instances).cloned() else { continue };
+            if self.busy.insert(app.to_owned()) {
+                let mesh = self.app.clone();
+                self.work.spawn(async move {
+                    let fetched = fetch::source(&mesh, &instance).await;
+                    Work::Fetch(Box::new(instance), fetched)
+                });
             }
         }
-        retry
+    }
+
+    fn take(&mut self, done: Work) {
+        match done {
+            Work::Fetch(instance, Ok(source)) => {
+                self.busy.remove(&instance.app);
+                self.backoffs.remove(&instance.app);
+                self.consider(instance.descriptor_hash, source);
+            }
+            Work::Fetch(instance, Err(error)) => {
+                let wait = self.failed(&instance.app, &error);
+                let app = instance.app;
+                self.work.spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    Work::Wait(app)
+                });
+            }
+            Work::Wait(app) => {
+                self.busy.remove(&app);
+            }
+        }
     }
 
     /// The instance to ask, if its contracts are not known yet. While a new
@@ -126,7 +145,7 @@ impl Discovery {
         (!is_known).then_some(youngest)
     }
 
-    fn failed(&mut self, app: &str, error: &fetch::FetchError) -> Duration {
+    fn failed(&mut self, app: &str, error: &FetchError) -> Duration {
         let backoff = self
             .backoffs
             .entry(app.to_owned())

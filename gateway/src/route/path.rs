@@ -26,7 +26,7 @@ pub enum PathError {
     /// A NUL byte, which other programs take for an end.
     #[error("the path has a NUL")]
     Nul,
-    /// More segments than [`MAX_SEGMENTS`].
+    /// More than 64 segments.
     #[error("the path has more than {MAX_SEGMENTS} segments")]
     TooLong,
 }

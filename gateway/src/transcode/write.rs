@@ -28,7 +28,7 @@ pub enum WriteError {
     /// before the year 1.
     #[error("a value has no JSON notation")]
     Value(#[from] serde_json::Error),
-    /// Deeper than [`MAX_DEPTH`].
+    /// Deeper than 128 levels.
     #[error("nested deeper than {MAX_DEPTH}")]
     TooDeep,
 }
