@@ -9,9 +9,14 @@ use crate::supervisor::topology;
 /// More copies than this of one application on one machine are a typing error.
 const MAX_REPLICAS: u16 = 64;
 
+const CALL_ENDS: &str = "\
+Prints every response as JSON on standard output. A call that is refused prints its
+google.rpc.Status on standard error and exits with 64 plus its code, as grpcurl does:
+NOT_FOUND (5) is 69. Anything else that goes wrong exits with 1.";
+
 /// Runs the Titan system on this machine and talks to it.
 #[derive(Debug, Parser)]
-#[command(name = "titan", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "titan", version, propagate_version = true)]
 pub(crate) struct Args {
     /// Where databases, logs and the key of the mesh are kept.
     #[arg(
@@ -65,7 +70,7 @@ pub(crate) struct Up {
     /// [default: sqlite:DIR/data/{app}.db]
     #[arg(long, value_name = "URL", value_parser = database)]
     pub database: Option<String>,
-    /// Send traces to this OTLP endpoint, such as <http://127.0.0.1:4317>
+    /// Send traces to this OTLP endpoint, such as `http://127.0.0.1:4317`
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
     /// Return when everything is healthy and leave it running
@@ -119,12 +124,8 @@ pub(crate) struct Restart {
 }
 
 /// `titan call`
-///
-/// Prints each response as JSON on standard output. When the call is refused,
-/// prints the google.rpc.Status on standard error and exits with 64 plus its
-/// code, as grpcurl does: NOT_FOUND is 69.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = CALL_ENDS)]
 pub(crate) struct Call {
     /// The method, such as titan.projects.v1.ProjectsService/ListProjects
     #[arg(value_name = "SERVICE/METHOD", value_parser = method)]

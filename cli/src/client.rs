@@ -1,6 +1,6 @@
 //! Finds the `titan up` that runs in a data directory.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use mesh::{
@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 
 use crate::directory::{Directory, Run};
 
-/// A supervisor that runs, or died without a word.
+/// A supervisor that runs.
 #[derive(Debug)]
 pub(crate) struct Running {
     /// The directory that it runs in.
@@ -32,6 +32,10 @@ impl Running {
     pub(crate) fn find(data: &Path) -> anyhow::Result<Option<Self>> {
         let directory = Directory::at(data);
         let Some(run) = directory.run() else { return Ok(None) };
+        // One that died leaves its word behind, but not its lock.
+        if directory.wait_until_free(Duration::ZERO)? {
+            return Ok(None);
+        }
         let key = directory.key_path().display().to_string();
         let app =
             App::new(Settings::from_pairs("titan", &[("mesh_key_file", &key), ("log", "off")]))?;
@@ -54,7 +58,7 @@ impl Running {
     pub(crate) fn trouble(&self, status: &Status) -> anyhow::Error {
         match status.code() {
             Code::Unavailable | Code::DeadlineExceeded => anyhow!(
-                "the titan in {} (process {}) does not answer; it starts, ends, or has died",
+                "the titan in {} (process {}) does not answer; it starts or ends just now",
                 self.directory.path().display(),
                 self.run.pid
             ),

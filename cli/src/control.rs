@@ -22,10 +22,6 @@ pub(crate) async fn down(data: &Path) -> anyhow::Result<()> {
         output::print(nothing_runs(data));
         return Ok(());
     };
-    if running.directory.wait_until_free(Duration::ZERO)? {
-        output::print(format_args!("{}; the last one died", nothing_runs(data)));
-        return Ok(());
-    }
     let pid = running.run.pid;
     if running.supervisor.stop(StopRequest {}).await.is_err() {
         // It holds the lock, so the process is there; a signal reaches it too.

@@ -1,7 +1,7 @@
 //! `titan logs`: what the processes wrote, of several in the order of time.
 
 mod follow;
-mod line;
+pub(crate) mod line;
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 

@@ -233,7 +233,7 @@ fn nothing_is_left_of_a_supervisor_that_was_killed() {
     until(|| gone(registry));
     assert!(world.path(".titan/run.json").exists());
     assert_eq!(world.run(&["status"]).status.code(), Some(1));
-    assert!(stdout(&world.run(&["down"])).contains("died"));
+    assert!(stdout(&world.run(&["down"])).contains("nothing runs"));
 
     // The next one is not kept out by what is left.
     let up = world.up();

@@ -62,8 +62,10 @@ impl Format {
         // The name in front, or on the command line, says it already.
         take("app");
         let level = self.colours.paint(paint(&level), format_args!("{level:<5}"));
-        let mut text =
-            format!("{} {level} {message}", self.colours.paint(Paint::Dim, clock(&time)));
+        let mut text = format!("{} {level}", self.colours.paint(Paint::Dim, clock(&time)));
+        if !message.is_empty() {
+            let _ = write!(text, " {message}");
+        }
         for (key, value) in record {
             let field = format!(" {key}={}", plain(value));
             let _ = write!(text, "{}", self.colours.paint(Paint::Dim, field));

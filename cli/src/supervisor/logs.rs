@@ -78,10 +78,13 @@ impl Log {
 
 impl Rotating {
     fn line(&mut self, line: &[u8]) {
-        if self.last.len() == LAST_LINES {
-            self.last.pop_front();
+        let text = String::from_utf8_lossy(line);
+        if !is_frame(&text) {
+            if self.last.len() == LAST_LINES {
+                self.last.pop_front();
+            }
+            self.last.push_back(text.into_owned());
         }
-        self.last.push_back(String::from_utf8_lossy(line).into_owned());
         match self.write(line) {
             Ok(()) => self.failed = false,
             Err(_) if self.failed => {}
@@ -116,6 +119,14 @@ impl Rotating {
         self.bytes = 0;
         Ok(())
     }
+}
+
+/// Whether a line is part of a backtrace, which would push what went wrong out of
+/// the last lines: `  12: std::rt::lang_start`, `      at src/main.rs:7`.
+fn is_frame(line: &str) -> bool {
+    let inner = line.trim_start();
+    let number = inner.split_once(": ").is_some_and(|(number, _)| number.parse::<u16>().is_ok());
+    inner.len() < line.len() && (number || inner.starts_with("at "))
 }
 
 /// The name of an older part of a log; 0 is the log itself.
@@ -210,6 +221,18 @@ mod tests {
         Log::with_limit(&path, 8).unwrap().line(b"0123456789");
         assert_eq!(read(&path, 0), "0123456789\n");
         assert_eq!(read(&path, 1), "");
+    }
+
+    #[test]
+    fn a_backtrace_does_not_push_its_cause_out() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("x.log");
+        let log = Log::open(&path).unwrap();
+        for line in ["Error: no port", "at noon", "  35: std::rt", "        at ./main.rs:7"] {
+            log.line(line.as_bytes());
+        }
+        assert_eq!(log.last(), ["Error: no port", "at noon"]);
+        assert!(read(&path, 0).contains("35: std::rt"), "the log holds all of it");
     }
 
     #[test]

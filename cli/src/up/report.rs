@@ -4,6 +4,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use crate::{
+    logs::line::{Format, Line},
     output::{self, Colours, Paint, brief},
     supervisor::{
         event::{Event, What},
@@ -75,7 +76,9 @@ impl Report {
                     log.display()
                 );
                 let mut lines = vec![self.line(&name, Paint::Red, "keeps dying", &told)];
-                lines.extend(last.into_iter().map(|line| format!("        {line}")));
+                let format = Format { raw: false, width: 0, colours: self.colours };
+                let readable = |text| format.print(&Line::new("".into(), text, &"".into()));
+                lines.extend(last.into_iter().map(|line| format!("        {}", readable(line))));
                 // Not everything will be up; the edge's line need not wait.
                 lines.extend(self.release());
                 lines
