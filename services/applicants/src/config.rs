@@ -11,7 +11,8 @@ pub struct Config {
     /// the way takes for an idle connection.
     pub feed_heartbeat: Duration,
     /// Submissions that a project takes in, ended ones counted. A new title
-    /// reaches all of them in one transaction, which must stay short.
+    /// reaches all of them in one transaction, at about a millisecond each on
+    /// PostgreSQL, and other writers wait for it.
     pub max_submissions_per_project: u32,
 }
 
