@@ -85,11 +85,24 @@ async fn tonic() -> anyhow::Result<()> {
 async fn edge(upstream: String) -> anyhow::Result<()> {
     let listen = free_address()?.to_string();
     let endpoints = format!("projects={upstream}");
-    let pairs =
-        [("listen", listen.as_str()), ("static_endpoints", endpoints.as_str()), ("log", "warn")];
-    tell(&listen);
-    let _ = pairs;
-    anyhow::bail!("the edge is not there yet")
+    let pairs = [
+        ("listen", listen.as_str()),
+        ("static_endpoints", endpoints.as_str()),
+        ("applications", "projects"),
+        ("log", "warn"),
+    ];
+    let mut settings = mesh::Settings::from_pairs("gateway", &pairs);
+    let config = gateway::Config::read(&mut settings);
+    let gateway = gateway::Gateway::bind(mesh::App::new(settings)?, config)?;
+    let readiness = gateway.readiness();
+    tokio::spawn(async move {
+        while !readiness.is_ready() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        tell(&listen);
+    });
+    gateway.until(std::future::pending()).await;
+    Ok(())
 }
 
 /// An address that was free a moment ago; nobody else takes ports meanwhile.
