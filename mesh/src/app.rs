@@ -132,6 +132,7 @@ impl App {
             contracts: Arc::new(ArcSwap::from_pointee(own_contracts())),
             prover: mesh_key.clone().map(|key| Arc::new(Prover::new(key, name))),
             trace_ratio: telemetry_config.ratio,
+            max_message_bytes: limits.max_message_bytes,
         };
         let registry = config.registry.map(|address| {
             let channel = Channel::open("registry", fixed(&address), common.clone());

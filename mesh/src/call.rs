@@ -11,7 +11,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use crate::{status, trace::Trace};
+use crate::{Criticality, status, trace::Trace};
 
 tokio::task_local! {
     static CURRENT: Option<Arc<Call>>;
@@ -27,6 +27,9 @@ pub(crate) struct Call {
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) tracestate: Option<HeaderValue>,
     pub(crate) baggage: Option<HeaderValue>,
+    /// How much it matters; the calls that it causes matter as much. `None` for
+    /// the effects of an event: their contracts say it.
+    pub(crate) criticality: Option<Criticality>,
     /// The call is itself a repetition: what it causes is not repeated again, or
     /// a failing leaf would be called once more by every layer above it.
     pub(crate) repeated: bool,
@@ -56,6 +59,12 @@ pub fn caller() -> Caller {
 #[must_use]
 pub fn deadline() -> Option<Instant> {
     with(|call| call.deadline).flatten()
+}
+
+/// How much the call that is being handled matters; `None` outside of one.
+#[must_use]
+pub fn criticality() -> Option<Criticality> {
+    with(|call| call.criticality).flatten()
 }
 
 /// The W3C `traceparent` for what the call that is being handled causes.
@@ -99,6 +108,7 @@ pub fn caused_by<F: Future>(
             authorization: None,
             tracestate: None,
             baggage: None,
+            criticality: None,
             repeated: false,
         })
     });

@@ -31,7 +31,7 @@ use tonic::{Status, body::Body};
 pub use self::response::ResponseBody;
 use self::{budget::Budget, pool::Pool};
 pub(crate) use self::{failure::deadline_exceeded, response::code_of};
-use crate::{contract::Contracts, identity::process::Prover, resolver::View};
+use crate::{Criticality, contract::Contracts, identity::process::Prover, resolver::View};
 
 /// Calls one application. Clones share connections, budget and all.
 ///
@@ -51,6 +51,7 @@ pub struct Channel {
 #[derive(Clone, Default)]
 struct Carried {
     authorization: Option<HeaderValue>,
+    criticality: Option<Criticality>,
     /// The call is somebody else's who is outside of the mesh.
     outsider: bool,
 }
@@ -72,6 +73,8 @@ pub(crate) struct Common {
     /// Proves this process's name; absent in a mesh without a key.
     pub(crate) prover: Option<Arc<Prover>>,
     pub(crate) trace_ratio: f64,
+    /// Largest message that is unpacked.
+    pub(crate) max_message_bytes: usize,
 }
 
 impl Channel {
@@ -106,9 +109,19 @@ impl Channel {
         Ok(Self { shared: self.shared.clone(), carried })
     }
 
+    /// The same channel, for calls that matter this much, whatever the call
+    /// being handled or the contract says: background work calls itself
+    /// [`Criticality::Sheddable`] here.
+    #[must_use]
+    pub fn with_criticality(&self, criticality: Criticality) -> Self {
+        let carried = Carried { criticality: Some(criticality), ..self.carried.clone() };
+        Self { shared: self.shared.clone(), carried }
+    }
+
     /// The same channel, calling for somebody outside of the mesh: this process
     /// does not prove its own name, or an edge would open to everyone what is
-    /// open to services.
+    /// open to services. What the outsider says of the call's criticality is not
+    /// sent on.
     #[must_use]
     pub fn for_outsiders(&self) -> Self {
         let carried = Carried { outsider: true, ..self.carried.clone() };

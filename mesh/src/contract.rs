@@ -9,7 +9,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodD
 use prost_types::method_options::IdempotencyLevel;
 
 use crate::{
-    proto,
+    Criticality, criticality, proto,
     telemetry::metrics::MethodMetrics,
     validate::{self, Program},
 };
@@ -40,6 +40,8 @@ pub struct Method {
     pub retry: Retry,
     /// Who may call.
     pub access: Access,
+    /// How much a call matters where no caller says it.
+    pub criticality: Criticality,
     /// Whether the caller streams messages.
     pub client_streaming: bool,
     /// Whether the server streams messages.
@@ -191,10 +193,12 @@ fn read_policy(options: &DynamicMessage, extension: &ExtensionDescriptor) -> pro
 
 /// The method's own policy over its service's, field by field.
 fn merge(defaults: proto::Policy, own: proto::Policy) -> proto::Policy {
+    let criticality = criticality::over(&own, &defaults);
     proto::Policy {
         deadline: own.deadline.or(defaults.deadline),
         retry: own.retry.or(defaults.retry),
         access: own.access.or(defaults.access),
+        criticality,
     }
 }
 
@@ -217,6 +221,7 @@ impl Method {
             deadline: deadline.filter(|deadline| !deadline.is_zero()),
             idempotency: idempotency(descriptor),
             retry,
+            criticality: Criticality::of_policy(&policy).unwrap_or_default(),
             access: policy.access.map(Access::from).unwrap_or_default(),
             client_streaming: descriptor.is_client_streaming(),
             server_streaming: descriptor.is_server_streaming(),
@@ -287,6 +292,7 @@ mod tests {
         assert_eq!(register.access.services, ["*"]);
         assert_eq!(register.idempotency, Idempotency::Idempotent);
         assert_eq!(register.retry, Retry::default());
+        assert_eq!(register.criticality, Criticality::Critical);
     }
 
     #[test]

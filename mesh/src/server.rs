@@ -50,6 +50,8 @@ const BACKLOG: u32 = 1024;
 pub(crate) struct Limits {
     /// Largest message, unpacked; gRPC's own default.
     pub(crate) max_message_bytes: usize,
+    /// Answers of at least so many bytes are packed when their caller unpacks.
+    pub(crate) compress_from: Option<usize>,
     /// Largest header block.
     pub(crate) max_header_bytes: u32,
     /// Calls at once on one connection.
@@ -69,6 +71,7 @@ impl Limits {
     pub(crate) fn read(settings: &mut Settings) -> Self {
         Self {
             max_message_bytes: settings.get("max_message_bytes", 4 << 20),
+            compress_from: settings.optional("compress_from"),
             max_header_bytes: settings.get("max_header_bytes", 16 << 10),
             max_streams: settings.get("max_streams", 1_000),
             max_connections: settings.get("max_connections", 10_000),

@@ -12,10 +12,12 @@ use std::{
 };
 
 use mesh::{
-    Caller, Routes, call,
+    Caller, Criticality, Routes, call,
     proto::{
-        DeregisterRequest, DeregisterResponse, Instance, RegisterRequest, RegisterResponse,
-        WatchRequest, WatchResponse,
+        DeregisterRequest, DeregisterResponse, Instance, ListKeysRequest, ListKeysResponse,
+        RegisterRequest, RegisterResponse, WatchRequest, WatchResponse,
+        key_service_client::KeyServiceClient,
+        key_service_server::{KeyService, KeyServiceServer},
         registry_service_client::RegistryServiceClient,
         registry_service_server::{RegistryService, RegistryServiceServer},
     },
@@ -44,6 +46,7 @@ struct Seen {
     caller: Caller,
     traceparent: Option<String>,
     deadline: Option<tokio::time::Instant>,
+    criticality: Option<Criticality>,
 }
 
 struct OnDrop(Arc<Notify>);
@@ -65,6 +68,7 @@ impl RegistryService for Fake {
             caller: call::caller(),
             traceparent: call::traceparent(),
             deadline: call::deadline(),
+            criticality: call::criticality(),
         });
         let instance = request.into_inner().instance.unwrap();
         match instance.app.as_str() {
@@ -230,6 +234,65 @@ async fn a_call_within_a_call_inherits_deadline_trace_and_user() {
 }
 
 #[tokio::test]
+async fn a_call_within_a_call_matters_as_much() {
+    let setup = setup().await;
+    let relay = Fake { next: Some(setup.mesh.app("relay").channel("fake")), ..Fake::default() };
+    let routes = Routes::new().add(RegistryServiceServer::new(relay.clone()));
+    let _running = setup.mesh.serve("relay", mesh::DESCRIPTORS, routes).await;
+    let caller = setup.mesh.app("caller").channel("relay");
+
+    for (channel, expected) in [
+        (caller.clone(), Criticality::Critical),
+        (caller.with_criticality(Criticality::Sheddable), Criticality::Sheddable),
+        (caller.with_criticality(Criticality::CriticalPlus), Criticality::CriticalPlus),
+    ] {
+        RegistryServiceClient::new(channel).register(register("passes-on")).await.unwrap();
+        for fake in [&relay, &setup.fake] {
+            let seen = fake.seen.lock().await.clone().unwrap();
+            assert_eq!(seen.criticality, Some(expected));
+        }
+    }
+}
+
+/// Tells how much a call matters to a method that anyone may call.
+#[derive(Clone, Default)]
+struct Classes(Arc<Mutex<Option<Criticality>>>);
+
+#[tonic::async_trait]
+impl KeyService for Classes {
+    async fn list_keys(
+        &self,
+        _: Request<ListKeysRequest>,
+    ) -> Result<Response<ListKeysResponse>, Status> {
+        *self.0.lock().await = call::criticality();
+        Ok(Response::new(ListKeysResponse::default()))
+    }
+}
+
+#[tokio::test]
+async fn an_outsider_may_make_a_call_matter_less_but_not_more() {
+    let mesh = Mesh::new().await;
+    let classes = Classes::default();
+    let routes = Routes::new().add(KeyServiceServer::new(classes.clone()));
+    let _running = mesh.serve("keys", mesh::DESCRIPTORS, routes).await;
+    let direct = mesh.channel("keys");
+    let through_the_edge = mesh.app("edge").channel("keys").for_outsiders();
+
+    for (channel, asked, expected) in [
+        (&direct, "CRITICAL_PLUS", Criticality::Critical),
+        (&direct, "SHEDDABLE", Criticality::Sheddable),
+        // The edge sends on nothing of it.
+        (&through_the_edge, "CRITICAL_PLUS", Criticality::Critical),
+        (&through_the_edge, "SHEDDABLE", Criticality::Critical),
+    ] {
+        let mut request = Request::new(ListKeysRequest {});
+        request.metadata_mut().insert("titan-criticality", asked.parse().unwrap());
+        KeyServiceClient::new(channel.clone()).list_keys(request).await.unwrap();
+        assert_eq!(*classes.0.lock().await, Some(expected), "{asked}");
+    }
+}
+
+#[tokio::test]
 async fn an_idempotent_call_is_repeated_when_the_server_is_unavailable() {
     let mut setup = setup().await;
     setup.client.register(register("unavailable-once")).await.unwrap();
@@ -248,10 +311,8 @@ async fn a_stream_is_cancelled_when_its_reader_goes_away() {
 #[tokio::test]
 async fn an_unknown_method_is_unimplemented() {
     let setup = setup().await;
-    let mut keys = mesh::proto::key_service_client::KeyServiceClient::new(
-        setup.mesh.app("caller").channel("fake"),
-    );
-    let status = keys.list_keys(mesh::proto::ListKeysRequest {}).await.unwrap_err();
+    let mut keys = KeyServiceClient::new(setup.mesh.app("caller").channel("fake"));
+    let status = keys.list_keys(ListKeysRequest {}).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
 }
 

@@ -18,13 +18,14 @@ use super::{
     failure::{self, Failure, Pushback, Sent},
     outcome::Outcome,
     payload::Payload,
-    response::{ResponseBody, Upload, code_of},
+    response::{Incoming, ResponseBody, Upload, code_of},
 };
 use crate::{
     backoff::Backoff,
     call::{self, Call},
+    compression,
     contract::{Method, Retry},
-    deadline,
+    criticality, deadline,
     identity::process,
     status,
     telemetry::span,
@@ -61,6 +62,8 @@ pub(super) async fn run(
     address(&mut head, &shared, path);
     describe(&mut head.headers, &shared, carried, handled.as_deref(), place);
 
+    let limit = compression::accept(&mut head.headers).then_some(shared.common.max_message_bytes);
+    let body = compression::pack_request(&mut head, body);
     let attempts = Attempts {
         repeatable: method.as_ref().is_some_and(|method| method.idempotency.repeatable())
             && !handled.is_some_and(|call| call.repeated),
@@ -79,9 +82,12 @@ pub(super) async fn run(
     };
     match made {
         Ok(Answer { response, permit, upload }) => {
-            let (parts, stream) = response.into_parts();
+            let (mut parts, stream) = response.into_parts();
+            let incoming = Incoming::of(&mut parts.headers, limit)
+                .inspect_err(|status| outcome.decide(status.code()))?;
             let headers = &parts.headers;
-            let body = ResponseBody::new(stream, headers, deadline, outcome, permit, upload);
+            let body =
+                ResponseBody::new(stream, headers, incoming, deadline, outcome, permit, upload);
             Ok(Response::from_parts(parts, body))
         }
         Err(status) => {
@@ -138,6 +144,13 @@ fn describe(
                 headers.entry(name).or_insert_with(|| value.clone());
             }
         }
+    }
+    if carried.outsider {
+        headers.remove(criticality::HEADER);
+    }
+    let inherited = handled.and_then(|call| call.criticality);
+    if let Some(class) = carried.criticality.or(inherited) {
+        headers.entry(criticality::HEADER).or_insert_with(|| class.header());
     }
     if let Some(prover) = shared.common.prover.as_ref().filter(|_| !carried.outsider) {
         headers.entry(process::HEADER).or_insert_with(|| prover.proof());

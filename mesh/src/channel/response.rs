@@ -17,12 +17,17 @@ use tokio::{
 use tonic::{Code, Status};
 
 use super::{endpoint::Permit, failure, outcome::Outcome};
+use crate::{
+    compression::{self, Unpacker},
+    status,
+};
 
 /// The messages of a response as they come.
 #[derive(Debug)]
 pub struct ResponseBody {
     stream: RecvStream,
     stage: Stage,
+    incoming: Incoming,
     deadline: Option<Instant>,
     /// Made when the body is first waited for: most bodies are complete before.
     timer: Option<Pin<Box<Sleep>>>,
@@ -36,6 +41,52 @@ enum Stage {
     Data,
     Trailers,
     Done,
+}
+
+/// How messages come in.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// As the caller asked for them: it unpacks itself.
+    Callers,
+    /// As they are; the limit that they would be unpacked to.
+    Plain(usize),
+    Packed(Box<Unpacker>),
+}
+
+impl Incoming {
+    /// By the response's headers; `limit` when it is the mesh that unpacks.
+    ///
+    /// # Errors
+    /// INTERNAL when the server packs with what it was not offered.
+    pub(crate) fn of(headers: &mut HeaderMap, limit: Option<usize>) -> Result<Self, Status> {
+        let Some(limit) = limit else {
+            return Ok(Self::Callers);
+        };
+        match compression::encoding(headers) {
+            Ok(None) => Ok(Self::Plain(limit)),
+            Ok(encoding) => {
+                // The caller's codec must not look for what is gone.
+                headers.remove(compression::ENCODING);
+                Ok(Self::Packed(Box::new(Unpacker::of_response(encoding, limit))))
+            }
+            Err(unknown) => {
+                let message = unknown.message().to_owned();
+                Err(status::refuse(Code::Internal, "UNKNOWN_COMPRESSION", message))
+            }
+        }
+    }
+
+    /// What of a frame can be handed on; `None` when more must come.
+    fn accept(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, Status> {
+        let Self::Packed(unpacker) = self else {
+            return Ok(Some(frame));
+        };
+        match frame.into_data() {
+            Ok(data) => Ok(unpacker.push(data, |_| Ok(()))?.map(Frame::data)),
+            Err(trailers) if unpacker.complete() => Ok(Some(trailers)),
+            Err(_) => Err(unpacker.truncated()),
+        }
+    }
 }
 
 /// Ends the sending of a streamed request when the response is dropped.
@@ -52,6 +103,7 @@ impl ResponseBody {
     pub(crate) fn new(
         stream: RecvStream,
         headers: &HeaderMap,
+        incoming: Incoming,
         deadline: Option<Instant>,
         mut outcome: Outcome,
         permit: Permit,
@@ -64,11 +116,23 @@ impl ResponseBody {
         Self {
             stream,
             stage: Stage::Data,
+            incoming,
             deadline,
             timer: None,
             outcome,
             _permit: permit,
             _upload: upload,
+        }
+    }
+
+    /// Tells of each message, in order, whether it came packed; of none when the
+    /// caller unpacks itself.
+    pub fn watch_packing(&mut self, watch: impl FnMut(bool) + Send + Sync + 'static) {
+        if let Incoming::Plain(limit) = self.incoming {
+            self.incoming = Incoming::Packed(Box::new(Unpacker::of_response(None, limit)));
+        }
+        if let Incoming::Packed(unpacker) = &mut self.incoming {
+            unpacker.watch(Box::new(watch));
         }
     }
 
@@ -123,19 +187,26 @@ impl Body for ResponseBody {
         if self.stage == Stage::Done {
             return Poll::Ready(None);
         }
-        match self.poll_stream(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(trailers) = frame.trailers_ref() {
-                    self.outcome.decide(code_of(trailers).unwrap_or(Code::Unknown));
+        loop {
+            let frame = match self.poll_stream(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Some(Err(error))) => return self.fail_with(&error),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => match self.poll_deadline(cx) {
+                    Poll::Ready(()) => return self.fail(failure::deadline_exceeded()),
+                    Poll::Pending => return Poll::Pending,
+                },
+            };
+            match self.incoming.accept(frame) {
+                Ok(None) => {}
+                Ok(Some(frame)) => {
+                    if let Some(trailers) = frame.trailers_ref() {
+                        self.outcome.decide(code_of(trailers).unwrap_or(Code::Unknown));
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Err(status) => return self.fail(status),
             }
-            Poll::Ready(Some(Err(error))) => self.fail_with(&error),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => match self.poll_deadline(cx) {
-                Poll::Ready(()) => self.fail(failure::deadline_exceeded()),
-                Poll::Pending => Poll::Pending,
-            },
         }
     }
 

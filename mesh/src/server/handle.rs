@@ -12,15 +12,12 @@ use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tracing::Instrument as _;
 
-use super::{
-    Shared, drained,
-    outcome::Outcome,
-    request::{Encoding, RequestBody},
-};
+use super::{Shared, drained, outcome::Outcome, request::RequestBody};
 use crate::{
-    access,
+    Criticality, access,
     call::{self, Call, Caller},
     channel::{code_of, deadline_exceeded, payload::send_data},
+    compression::{self, Accepted, Encoding},
     contract::Method,
     deadline,
     identity::{self, TokenError, process},
@@ -72,7 +69,7 @@ async fn serve(
     let body = RequestBody::new(stream, method, encoding, shared.limits.max_message_bytes);
     let mut request = Request::from_parts(head, body);
     // Unpacked here; the handler's codec must not look for what is gone.
-    request.headers_mut().remove("grpc-encoding");
+    request.headers_mut().remove(compression::ENCODING);
 
     call::handling(call, answer(shared, deadline, request, respond, outcome)).await;
 }
@@ -83,13 +80,16 @@ async fn admit(
     method: Option<&Method>,
     place: Trace,
     headers: &HeaderMap,
-) -> Result<(Arc<Call>, Encoding), Status> {
+) -> Result<(Arc<Call>, Option<Encoding>), Status> {
     let deadline = deadline_of(method, headers)?;
-    let encoding = encoding(headers)?;
+    let encoding = compression::encoding(headers)?;
     let (caller, token) = authenticate(shared, headers).await?;
     if let Some(method) = method {
         access::admit(&method.access, &caller, token.as_ref())?;
     }
+    let own = method.map(|method| method.criticality).unwrap_or_default();
+    let asked = Criticality::from_headers(headers);
+    let class = Criticality::admitted(asked, own, caller.service.is_some());
     let passed = |name| {
         let value: Option<&HeaderValue> = headers.get(name);
         value.filter(|value| value.len() <= trace::MAX_PASSED_BYTES).cloned()
@@ -101,6 +101,7 @@ async fn admit(
         authorization: caller.user.is_some().then(|| passed(header::AUTHORIZATION)).flatten(),
         tracestate: passed(trace::TRACESTATE),
         baggage: passed(trace::BAGGAGE),
+        criticality: Some(class),
         repeated: headers.contains_key("grpc-previous-rpc-attempts"),
         caller,
     };
@@ -117,23 +118,6 @@ fn deadline_of(method: Option<&Method>, headers: &HeaderMap) -> Result<Option<In
         return Err(deadline_exceeded());
     }
     Ok(timeout.map(|timeout| Instant::now() + timeout))
-}
-
-fn encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
-    match headers.get("grpc-encoding").map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => Ok(Encoding::Identity),
-        Some(b"gzip") => Ok(Encoding::Gzip),
-        Some(other) => {
-            let message = format!(
-                "compression `{}` is not supported; identity and gzip are",
-                String::from_utf8_lossy(other)
-            );
-            let mut status = status::refuse(Code::Unimplemented, "UNKNOWN_COMPRESSION", message);
-            let supported = "identity,gzip".parse().expect("it is an ASCII text");
-            status.metadata_mut().insert("grpc-accept-encoding", supported);
-            Err(status)
-        }
-    }
 }
 
 /// Who calls, and what is wrong with the token when no user does. A token that
@@ -169,6 +153,7 @@ async fn answer(
     let mut expiry = std::pin::pin!(expiry(deadline, shared));
     let path = request.uri().path();
     let service = path.split('/').nth(1).unwrap_or_default().to_owned();
+    let accepted = Accepted::by(request.headers());
     let Some(handler) = shared.routes.call(&service, request) else {
         let message = format!("this process does not serve {service}");
         let status = status::refuse(Code::Unimplemented, "UNKNOWN_SERVICE", message);
@@ -185,6 +170,7 @@ async fn answer(
         Err(panic) => return refuse(respond, outcome, &panicked(&*panic)),
     };
     let (mut head, body) = response.into_parts();
+    let body = compression::pack_response(&mut head, body, &accepted, shared.limits.compress_from);
     head.version = http::Version::HTTP_2;
     let refusal = code_of(&head.headers);
     let ends = body.is_end_stream();
