@@ -171,6 +171,22 @@ impl Contracts {
         self.methods.values()
     }
 
+    /// Gives an access rule to the methods of a service that have none; whether
+    /// there is such a service.
+    pub(crate) fn admit(&mut self, service: &str, access: &Access) -> bool {
+        let methods = self.methods.values_mut().filter(|method| method.service == service);
+        let mut known = false;
+        for method in methods {
+            known = true;
+            if method.access == Access::default()
+                && let Some(method) = Arc::get_mut(method)
+            {
+                method.access = access.clone();
+            }
+        }
+        known
+    }
+
     /// Adds the methods of others; a method that both know is kept as it is.
     pub(crate) fn extended(&self, other: &Self) -> Self {
         let mut methods = self.methods.clone();

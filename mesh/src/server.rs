@@ -35,7 +35,7 @@ pub use self::{request::RequestBody, routes::Routes};
 use crate::{
     app::App,
     call,
-    contract::{ContractError, Contracts},
+    contract::{Access, ContractError, Contracts},
     identity::{MeshKey, Verifier},
     member::{Member, Served},
     reflection,
@@ -163,6 +163,7 @@ pub enum ServeError {
 pub struct Server {
     app: App,
     descriptor_sets: Vec<&'static [u8]>,
+    foreign: Vec<(&'static str, Access)>,
     routes: Routes,
     tasks: Vec<(&'static str, BoxFuture<'static, ()>)>,
     listening: Option<tokio::sync::oneshot::Sender<SocketAddr>>,
@@ -179,6 +180,7 @@ impl Server {
         Self {
             app,
             descriptor_sets: vec![crate::DESCRIPTORS],
+            foreign: Vec::new(),
             routes: Routes::new(),
             tasks: Vec::new(),
             listening: None,
@@ -189,6 +191,16 @@ impl Server {
     /// `FileDescriptorSet` with its imports.
     pub fn contracts(mut self, descriptor_set: &'static [u8]) -> Self {
         self.descriptor_sets.push(descriptor_set);
+        self
+    }
+
+    /// Says who may call a service whose contract was written elsewhere and has no
+    /// access rule, so that nobody could; its descriptors go to [`contracts`] like
+    /// all others. A rule of the contract stands.
+    ///
+    /// [`contracts`]: Self::contracts
+    pub fn foreign(mut self, service: &'static str, access: Access) -> Self {
+        self.foreign.push((service, access));
         self
     }
 
@@ -254,7 +266,12 @@ impl Server {
     }
 
     fn compile(&self) -> Result<Arc<Contracts>, ServeError> {
-        let contracts = Contracts::load(&self.descriptor_sets)?;
+        let mut contracts = Contracts::load(&self.descriptor_sets)?;
+        for (service, access) in &self.foreign {
+            if !contracts.admit(service, access) {
+                return Err(ServeError::Unknown(service));
+            }
+        }
         // Methods that were known before keep their records, and their counts.
         let contracts = Arc::new(self.app.contracts().load().extended(&contracts));
         self.app.contracts().store(contracts.clone());

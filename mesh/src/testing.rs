@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    App, Channel, Routes, Settings,
+    App, Channel, Routes, Server, Settings,
     identity::{AUDIENCE, Claims, MeshKey, SigningKey, unix_now},
     proto::{
         ListKeysRequest, ListKeysResponse,
@@ -123,15 +123,23 @@ impl Mesh {
     /// # Panics
     /// When the application cannot serve.
     pub async fn serve_app(&self, app: &App, contracts: &'static [u8], routes: Routes) -> Running {
+        self.start(app.name(), app.serve().contracts(contracts).routes(routes)).await
+    }
+
+    /// Starts a server as it was put together.
+    ///
+    /// # Panics
+    /// When the application cannot serve.
+    pub async fn start(&self, name: &str, server: Server) -> Running {
         let (listening, bound) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = app.serve().contracts(contracts).routes(routes).tell(listening);
+        let server = server.tell(listening);
         let task = tokio::spawn(async move {
             let stopped = async { _ = stopped.await };
             server.until(stopped).await.expect("the application serves");
         });
         let address = bound.await.expect("the application serves");
-        let entry = (app.name().to_owned(), address);
+        let entry = (name.to_owned(), address);
         self.addresses.lock().expect("no test panics while it is held").push(entry);
         Running { address, stop: Some(stop), task }
     }
