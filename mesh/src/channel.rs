@@ -11,6 +11,7 @@ mod attempts;
 mod budget;
 mod endpoint;
 mod failure;
+mod limits;
 mod outcome;
 pub(crate) mod payload;
 mod pool;
@@ -30,7 +31,7 @@ use tonic::{Status, body::Body};
 
 pub use self::response::ResponseBody;
 use self::{budget::Budget, pool::Pool};
-pub(crate) use self::{failure::deadline_exceeded, response::code_of};
+pub(crate) use self::{failure::deadline_exceeded, limits::limits, response::code_of};
 use crate::{Criticality, contract::Contracts, identity::process::Prover, resolver::View};
 
 /// Calls one application. Clones share connections, budget and all.

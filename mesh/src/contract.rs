@@ -2,14 +2,23 @@
 //! the descriptors at start, so that nothing on the way of a call looks at a
 //! descriptor again.
 
+mod explain;
+mod limits;
+mod options;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
+use self::options::Options;
+pub use self::{
+    explain::{Explanation, Sources, explain},
+    limits::{Amount, Limit, limits},
+    options::Source,
+};
 use crate::{
-    Criticality, criticality, proto,
+    Criticality, proto,
     telemetry::metrics::MethodMetrics,
     validate::{self, Program},
 };
@@ -142,20 +151,13 @@ impl Contracts {
         for set in descriptor_sets {
             pool.decode_file_descriptor_set(*set)?;
         }
-        let extension = |name: &str| {
-            pool.get_extension_by_name(name).expect("the mesh's own descriptors hold its options")
-        };
-        let defaults = extension("titan.mesh.v1.defaults");
-        let policy = extension("titan.mesh.v1.policy");
-
+        let options = Options::of(&pool);
         let mut methods = HashMap::new();
-        for service in pool.services() {
-            let defaults = read_policy(&service.options(), &defaults);
-            for descriptor in service.methods() {
-                let own = read_policy(&descriptor.options(), &policy);
-                let method = Method::compile(&descriptor, merge(defaults.clone(), own))?;
-                methods.insert(method.path.clone(), Arc::new(method));
-            }
+        for descriptor in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>())
+        {
+            let (policy, _) = options.policy(&descriptor)?;
+            let method = Method::compile(&descriptor, policy)?;
+            methods.insert(method.path.clone(), Arc::new(method));
         }
         Ok(Self { methods })
     }
@@ -197,34 +199,13 @@ impl Contracts {
     }
 }
 
-fn read_policy(options: &DynamicMessage, extension: &ExtensionDescriptor) -> proto::Policy {
-    if !options.has_extension(extension) {
-        return proto::Policy::default();
-    }
-    let value = options.get_extension(extension);
-    let message = value.as_message().expect("the extension's type is a message");
-    proto::Policy::decode(message.encode_to_vec().as_slice())
-        .expect("both sides are generated from one contract")
-}
-
-/// The method's own policy over its service's, field by field.
-fn merge(defaults: proto::Policy, own: proto::Policy) -> proto::Policy {
-    let criticality = criticality::over(&own, &defaults);
-    proto::Policy {
-        deadline: own.deadline.or(defaults.deadline),
-        retry: own.retry.or(defaults.retry),
-        access: own.access.or(defaults.access),
-        criticality,
-    }
-}
-
 impl Method {
     fn compile(
         descriptor: &MethodDescriptor,
         policy: proto::Policy,
     ) -> Result<Self, ContractError> {
         let service = descriptor.parent_service().full_name().to_owned();
-        let path = format!("/{service}/{}", descriptor.name());
+        let path = path(descriptor);
         let wrong = |mistake: String| ContractError::Policy { method: path.clone(), mistake };
 
         let deadline = duration(policy.deadline, "deadline").map_err(wrong)?;
@@ -247,6 +228,10 @@ impl Method {
             path,
         })
     }
+}
+
+fn path(descriptor: &MethodDescriptor) -> String {
+    format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name())
 }
 
 fn idempotency(descriptor: &MethodDescriptor) -> Idempotency {

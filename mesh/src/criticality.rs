@@ -78,35 +78,9 @@ impl Criticality {
     }
 }
 
-/// What a method's own policy says, over its service's.
-pub(crate) fn over(own: &proto::Policy, defaults: &proto::Policy) -> i32 {
-    match own.criticality() {
-        proto::Criticality::Unspecified => defaults.criticality,
-        said => said.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_methods_class_wins_over_its_services() {
-        use proto::Criticality::{CriticalPlus, Sheddable, Unspecified};
-        let policy = |criticality: proto::Criticality| proto::Policy {
-            criticality: criticality.into(),
-            ..proto::Policy::default()
-        };
-        for (defaults, own, expected) in [
-            (Unspecified, Unspecified, None),
-            (Sheddable, Unspecified, Some(Criticality::Sheddable)),
-            (Sheddable, CriticalPlus, Some(Criticality::CriticalPlus)),
-        ] {
-            let merged = over(&policy(own), &policy(defaults));
-            let merged = proto::Policy { criticality: merged, ..proto::Policy::default() };
-            assert_eq!(Criticality::of_policy(&merged), expected);
-        }
-    }
 
     #[test]
     fn a_class_survives_the_wire() {

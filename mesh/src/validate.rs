@@ -14,6 +14,7 @@ mod number;
 mod path;
 mod pattern;
 mod plan;
+mod requirements;
 mod rules;
 mod run;
 mod text;
@@ -25,6 +26,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use prost_reflect::MessageDescriptor;
 
+pub use self::requirements::Requirement;
 pub use crate::status::Violation;
 
 /// Most violations that one check reports: enough for any form that a person
@@ -97,4 +99,14 @@ impl Program {
     pub fn check_at(&self, message: &[u8], now: SystemTime) -> Result<(), Rejection> {
         run::check(&self.plan, message, Some(now))
     }
+}
+
+/// The rules of `message` and of all that it contains in words, in the order of
+/// its fields; for people, the call path needs [`Program::compile`] only.
+///
+/// # Errors
+/// As [`Program::compile`].
+pub fn requirements(message: &MessageDescriptor) -> Result<Vec<Requirement>, CompileError> {
+    let plan = compile::compile(message)?;
+    Ok(plan.map(|plan| requirements::of(&plan, message)).unwrap_or_default())
 }

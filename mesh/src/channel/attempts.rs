@@ -39,11 +39,11 @@ const USER_AGENT: HeaderValue =
 
 /// Kept back from a deadline that is passed on, so that the answer of a call
 /// that ran out of time still reaches the one who waits for it.
-const SLACK: Duration = Duration::from_millis(1);
+pub(super) const SLACK: Duration = Duration::from_millis(1);
 
 /// Requests that the peer proved not to have looked at are repeated this often
 /// without counting as attempts.
-const MAX_REFUSED: u32 = 3;
+pub(super) const MAX_REFUSED: u32 = 3;
 
 /// Makes a call.
 pub(super) async fn run(

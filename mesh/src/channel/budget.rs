@@ -9,11 +9,11 @@
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 /// One repetition costs this many tokens.
-const COST: i64 = 1_000;
+pub(super) const COST: i64 = 1_000;
 /// Every call earns this many: repetitions may be a fifth of the calls.
-const EARNED_PER_CALL: i64 = 200;
+pub(super) const EARNED_PER_CALL: i64 = 200;
 /// The most that is saved: a burst of a hundred repetitions after quiet times.
-const MOST: i64 = 100 * COST;
+pub(super) const MOST: i64 = 100 * COST;
 /// What a new channel starts with, so that its first failures are repeated.
 const INITIAL: i64 = 10 * COST;
 

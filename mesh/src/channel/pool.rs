@@ -19,7 +19,7 @@ use crate::resolver::{Target, View};
 
 /// How long a call waits for an instance, at most: long enough for a process to
 /// be started again by its supervisor.
-const PICK_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const PICK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pick set of one application.
 #[derive(Debug)]

@@ -5,5 +5,6 @@ mod contract;
 mod differential;
 mod presence;
 mod refused;
+mod requirements;
 mod rules;
 mod wire;

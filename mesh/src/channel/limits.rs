@@ -1,0 +1,38 @@
+//! The channel's bounds, for those who explain a call.
+
+use super::{
+    attempts::{MAX_REFUSED, SLACK},
+    budget::{COST, EARNED_PER_CALL, MOST},
+    pool::PICK_TIMEOUT,
+};
+use crate::contract::{Amount, Limit};
+
+/// What bounds every call of a channel.
+pub(crate) fn limits() -> [Limit; 5] {
+    let limit = |name, amount, bounds| Limit { name, amount, bounds, is_setting: false };
+    let percent = (EARNED_PER_CALL * 100 / COST).unsigned_abs();
+    let burst = (MOST / COST).unsigned_abs();
+    [
+        limit(
+            "pick_timeout",
+            Amount::Time(PICK_TIMEOUT),
+            "waiting for an instance; at most three quarters of the deadline",
+        ),
+        limit(
+            "retry_budget",
+            Amount::Percent(percent),
+            "repetitions, of the calls to one application",
+        ),
+        limit("retry_burst", Amount::Count(burst), "repetitions that quiet times save up"),
+        limit(
+            "max_refused",
+            Amount::Count(MAX_REFUSED.into()),
+            "repetitions of a request that was proved not to be processed, beside the attempts",
+        ),
+        limit(
+            "deadline_slack",
+            Amount::Time(SLACK),
+            "kept back from a deadline that a handler's own calls inherit",
+        ),
+    ]
+}
