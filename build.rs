@@ -1,10 +1,12 @@
 //! Compiles the business contracts under `proto/titan/` with protox, so that no
 //! `protoc` is needed, and writes the descriptor set that the mesh reads.
 
-use std::{env, fs, path::Path};
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
 
-/// Businesses whose contracts this package holds; `mesh` compiles its own.
-const BUSINESSES: [&str; 3] = ["applicants", "identity", "projects"];
+use anyhow::Context as _;
 
 /// Messages that hold a secret; they have no `Debug`.
 const SECRETS: [&str; 4] = [
@@ -17,12 +19,12 @@ const SECRETS: [&str; 4] = [
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=proto");
     let mut files = Vec::new();
-    for business in BUSINESSES {
-        for entry in fs::read_dir(Path::new("proto/titan").join(business).join("v1"))? {
-            files.push(entry?.path());
+    for business in inside(Path::new("proto/titan"))? {
+        // `mesh` compiles its own.
+        if !business.ends_with("mesh") {
+            files.extend(inside(&business.join("v1"))?);
         }
     }
-    files.sort();
 
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_files(files)?;
@@ -39,4 +41,13 @@ fn main() -> anyhow::Result<()> {
         .extern_path(".titan.mesh.v1", "::mesh::proto")
         .compile_fds_with_config(compiler.file_descriptor_set(), names)?;
     Ok(())
+}
+
+/// What lies in a folder, in the order of the names.
+fn inside(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let paths = |entries: fs::ReadDir| entries.map(|entry| Ok(entry?.path())).collect();
+    let paths: io::Result<Vec<_>> = fs::read_dir(folder).and_then(paths);
+    let mut paths = paths.with_context(|| format!("cannot read {}", folder.display()))?;
+    paths.sort();
+    Ok(paths)
 }

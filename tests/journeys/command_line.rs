@@ -20,7 +20,10 @@ fn status_tells_every_process_and_down_ends_them() {
     let processes = status["processes"].as_array().unwrap();
     let apps: Vec<&str> =
         processes.iter().map(|process| process["app"].as_str().unwrap()).collect();
-    assert_eq!(apps, ["registry", "identity", "projects", "applicants", "gateway"]);
+    assert_eq!((apps.first(), apps.last()), (Some(&"registry"), Some(&"gateway")));
+    for service in ["identity", "projects", "applicants"] {
+        assert!(apps.contains(&service), "{service} is missing in {apps:?}");
+    }
     let pids: Vec<u64> = processes.iter().map(|process| process["pid"].as_u64().unwrap()).collect();
     let table = stdout(&mut system.titan(&["status"]));
     assert!(table.contains("applicants") && table.contains("127.0.0.1:"), "{table}");

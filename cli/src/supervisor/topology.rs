@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The applications in the order in which they start.
-pub(crate) const NAMES: [&str; 5] = [REGISTRY, "identity", "projects", "applicants", EDGE];
+pub(crate) const NAMES: &[&str] = &[REGISTRY, "identity", "projects", "applicants", EDGE];
 
 /// Tells the others where everyone is; everything needs it.
 pub(crate) const REGISTRY: &str = "registry";
@@ -51,8 +51,8 @@ pub(crate) struct Application {
 /// order, so that nobody loses a service that it still calls.
 pub(crate) fn applications(place: &Place) -> Vec<Application> {
     NAMES
-        .into_iter()
-        .map(|name| match name {
+        .iter()
+        .map(|&name| match name {
             REGISTRY => Application::new(name, place)
                 .with("TITAN_LISTEN", place.registry)
                 .with("TITAN_ADMIN_LISTEN", place.registry_admin),
@@ -160,7 +160,16 @@ mod tests {
     fn the_registry_starts_first_and_the_edge_last() {
         let names: Vec<_> = applications(&place()).iter().map(|app| app.name).collect();
         assert_eq!(names, NAMES);
-        assert_eq!((names[0], names[4]), (REGISTRY, EDGE));
+        assert_eq!((names.first(), names.last()), (Some(&REGISTRY), Some(&EDGE)));
+    }
+
+    #[test]
+    fn every_service_is_started() {
+        let services = concat!(env!("CARGO_MANIFEST_DIR"), "/../services");
+        for service in std::fs::read_dir(services).unwrap() {
+            let name = service.unwrap().file_name().into_string().unwrap();
+            assert!(NAMES.contains(&&*name), "services/{name} is missing in topology::NAMES");
+        }
     }
 
     #[test]

@@ -284,16 +284,8 @@ mod tests {
 
     #[test]
     fn replicas_are_numbered_and_share_their_settings() {
-        let plan = plan(&[], &[("projects", 3)]);
-        let expected = [
-            "registry",
-            "identity",
-            "projects",
-            "projects-2",
-            "projects-3",
-            "applicants",
-            "gateway",
-        ];
+        let plan = plan(&["identity", "projects", "gateway"], &[("projects", 3)]);
+        let expected = ["registry", "identity", "projects", "projects-2", "projects-3", "gateway"];
         assert_eq!(names(&plan), expected);
         let specs = plan.specs(&Directory::at(Path::new("/state")));
         assert_eq!(specs[2].settings, specs[4].settings);
