@@ -2,6 +2,7 @@
 //! may call it, and a comment that a caller can use.
 #![allow(clippy::unwrap_used)]
 
+use gateway::schema::{Snapshot, Source};
 use mesh::contract::{Access, Contracts};
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 use prost_types::method_options::IdempotencyLevel;
@@ -36,6 +37,19 @@ fn every_rpc_has_its_http_binding() {
         let exposed = !within_the_mesh(method.parent_service());
         let bound = method.options().has_extension(&http);
         assert_eq!(bound, exposed, "{}", method.full_name());
+    }
+}
+
+/// Otherwise the edge would serve the first of two services and not the second.
+#[test]
+fn no_two_rpcs_share_a_path_at_the_edge() {
+    let pool = pool();
+    let services = pool.services().filter(|service| ours(service) && !within_the_mesh(service));
+    let services: Vec<_> = services.map(|service| service.full_name().to_owned()).collect();
+    let services: Vec<_> = services.iter().map(String::as_str).collect();
+    let everything = Source::from_set("titan", &services, titan::DESCRIPTORS).unwrap();
+    if let Err(error) = Snapshot::build(&[everything]) {
+        panic!("{error}");
     }
 }
 
