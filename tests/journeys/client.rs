@@ -86,10 +86,6 @@ impl Client {
         self.send("PATCH", path, &[("content-type", "application/json")], &body.to_string())
     }
 
-    pub fn delete(&self, path: &str) -> Answer {
-        self.send("DELETE", path, &[], "")
-    }
-
     /// Sends a request as it is given. An edge that hangs up answers 0.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut request =
