@@ -55,9 +55,9 @@ pub(crate) struct Load {
     pub(crate) calls: usize,
     #[arg(long)]
     pub(crate) concurrency: usize,
-    /// Send a body, not only a question.
+    /// Send a body, and this token with it.
     #[arg(long)]
-    pub(crate) post: bool,
+    pub(crate) post: Option<String>,
 }
 
 /// What serves or loads.
@@ -69,7 +69,7 @@ pub(crate) enum Subject {
     TonicMultiThread,
     /// tonic on a current-thread runtime.
     TonicCurrentThread,
-    /// The gateway.
+    /// The gateway, on the multi-thread runtime that it runs on.
     Edge,
     /// A handler written by hand with axum, serde and tonic's channel.
     AxumMultiThread,
@@ -94,6 +94,6 @@ impl Subject {
     }
 
     pub(crate) fn multi_thread(self) -> bool {
-        matches!(self, Self::TonicMultiThread | Self::AxumMultiThread)
+        matches!(self, Self::TonicMultiThread | Self::AxumMultiThread | Self::Edge)
     }
 }

@@ -64,6 +64,8 @@ impl Drop for Process {
 pub(crate) struct Server {
     process: Process,
     pub(crate) address: String,
+    /// What calls to it must carry, if anything.
+    pub(crate) token: Option<String>,
 }
 
 impl Server {
@@ -71,8 +73,13 @@ impl Server {
         let mut arguments = vec!["serve".to_owned(), format!("--subject={}", value(subject))];
         arguments.extend(upstream.map(|address| format!("--upstream={address}")));
         let mut process = Process::start(&arguments)?;
-        let address = process.line()?;
-        Ok(Self { process, address })
+        let line = process.line()?;
+        let (address, token) = line.split_once(' ').unzip();
+        Ok(Self {
+            address: address.unwrap_or(&line).to_owned(),
+            token: token.map(str::to_owned),
+            process,
+        })
     }
 
     /// CPU time so far, in nanoseconds, of all its threads.
@@ -96,9 +103,7 @@ impl Loader {
             format!("--calls={}", plan.calls),
             format!("--concurrency={}", plan.concurrency),
         ];
-        if plan.post {
-            arguments.push("--post".to_owned());
-        }
+        arguments.extend(plan.post.iter().map(|token| format!("--post={token}")));
         let mut process = Process::start(&arguments)?;
         anyhow::ensure!(process.line()? == "ready", "the loading process is not ready");
         Ok(Self { process })
@@ -110,11 +115,12 @@ impl Loader {
 }
 
 /// How an address is loaded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) calls: usize,
     pub(crate) concurrency: usize,
-    pub(crate) post: bool,
+    /// Send a body, and this token with it; otherwise only ask.
+    pub(crate) post: Option<String>,
 }
 
 fn value(subject: Subject) -> String {

@@ -23,9 +23,10 @@ pub(crate) fn bench(only: &str, effort: Effort) -> anyhow::Result<Vec<Row>> {
 }
 
 fn of(name: &str, post: bool, effort: Effort) -> anyhow::Result<Vec<Row>> {
-    let plan = Plan { calls: effort.calls / 2, concurrency: 16, post };
     // All of them call the same service, whose cost is not counted.
     let upstream = Server::start(Subject::Mesh, None)?;
+    let post = upstream.token.clone().filter(|_| post);
+    let plan = Plan { calls: effort.calls / 2, concurrency: 16, post };
     let mut servers = SUBJECTS
         .into_iter()
         .map(|subject| {

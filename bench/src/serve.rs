@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use mesh::proto::key_service_server::KeyServiceServer;
 use titan::projects::v1::projects_service_server::ProjectsServiceServer;
 use tokio::net::TcpListener;
 
@@ -17,6 +18,7 @@ use crate::{
 };
 
 mod by_hand;
+mod issuer;
 
 const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -63,12 +65,20 @@ fn tell(line: &str) {
 }
 
 async fn mesh() -> anyhow::Result<()> {
-    let address = free_address()?;
-    let listen = address.to_string();
-    let pairs = [("listen", listen.as_str()), ("log", "warn")];
+    let listen = free_address()?.to_string();
+    let endpoints = format!("projects={listen}");
+    let pairs = [
+        ("listen", listen.as_str()),
+        ("static_endpoints", endpoints.as_str()),
+        ("token_keys", "projects"),
+        ("log", "warn"),
+    ];
     let app = mesh::App::new(mesh::Settings::from_pairs("projects", &pairs))?;
-    let routes = mesh::Routes::new().add(ProjectsServiceServer::new(Memory));
-    tell(&listen);
+    let (keys, token) = issuer::new()?;
+    let routes = mesh::Routes::new()
+        .add(ProjectsServiceServer::new(Memory))
+        .add(KeyServiceServer::new(keys));
+    tell(&format!("{listen} {token}"));
     let forever = std::future::pending();
     Ok(app.serve().contracts(titan::DESCRIPTORS).routes(routes).until(forever).await?)
 }

@@ -23,7 +23,7 @@ pub(crate) fn bench(only: &str, effort: Effort) -> anyhow::Result<Vec<Row>> {
 }
 
 fn at(name: &str, concurrency: usize, effort: Effort) -> anyhow::Result<Vec<Row>> {
-    let plan = Plan { calls: effort.calls, concurrency, post: false };
+    let plan = Plan { calls: effort.calls, concurrency, post: None };
     let subjects = [Subject::Mesh].into_iter().chain(BASELINES);
     let mut servers = subjects
         .map(|subject| Ok((subject, Server::start(subject, None)?, Vec::new())))

@@ -11,13 +11,13 @@ use tokio::net::TcpStream;
 use crate::{args::Load, fixture};
 
 pub(super) async fn load(options: &Load) -> anyhow::Result<()> {
-    let (address, post) = (options.address.clone(), options.post);
-    super::measure(options, move |calls| worker(address.clone(), post, calls)).await
+    let (address, post) = (options.address.clone(), options.post.clone());
+    super::measure(options, move |calls| worker(address.clone(), post.clone(), calls)).await
 }
 
 async fn worker(
     address: String,
-    post: bool,
+    post: Option<String>,
     calls: usize,
 ) -> anyhow::Result<Vec<std::time::Duration>> {
     let stream = TcpStream::connect(&address).await?;
@@ -29,7 +29,7 @@ async fn worker(
     for _ in 0..calls {
         let started = Instant::now();
         send.ready().await?;
-        let response = send.send_request(request(&address, post)?).await?;
+        let response = send.send_request(request(&address, post.as_deref())?).await?;
         anyhow::ensure!(
             response.status().is_success(),
             "{} answers {}",
@@ -42,16 +42,17 @@ async fn worker(
     Ok(latencies)
 }
 
-fn request(address: &str, post: bool) -> anyhow::Result<Request<Full<Bytes>>> {
+fn request(address: &str, post: Option<&str>) -> anyhow::Result<Request<Full<Bytes>>> {
     let request = Request::builder().header(header::HOST, address);
-    if !post {
+    let Some(token) = post else {
         return Ok(request.uri(format!("/v1/{}", fixture::NAME)).body(Full::default())?);
-    }
+    };
     let project = fixture::project();
     let body = serde_json::json!({"title": project.title, "description": project.description});
     Ok(request
         .method("POST")
         .uri("/v1/projects")
         .header(header::CONTENT_TYPE, "application/json")
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .body(Full::from(body.to_string()))?)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     routing::get,
 };
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use titan::projects::v1::{
     projects_service_client::ProjectsServiceClient,
 };
 use tokio::net::TcpListener;
-use tonic::transport::Channel;
+use tonic::{Request, transport::Channel};
 
 use super::{LOOPBACK, tell};
 
@@ -79,11 +79,17 @@ async fn get_project(State(client): State<Arc<Client>>, Path(id): Path<String>) 
 
 async fn create_project(
     State(client): State<Arc<Client>>,
+    headers: HeaderMap,
     Json(project): Json<NewProjectJson>,
 ) -> Answer {
     let project =
         Project { title: project.title, description: project.description, ..Project::default() };
-    let request = CreateProjectRequest { project: Some(project), validate_only: false };
+    let mut request =
+        Request::new(CreateProjectRequest { project: Some(project), validate_only: false });
+    let token = headers.get("authorization").and_then(|token| token.to_str().ok());
+    if let Some(token) = token.and_then(|token| token.parse().ok()) {
+        request.metadata_mut().insert("authorization", token);
+    }
     let reply =
         (*client).clone().create_project(request).await.map_err(|_| StatusCode::BAD_GATEWAY)?;
     Ok(Json(reply.into_inner().into()))
