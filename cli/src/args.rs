@@ -14,6 +14,12 @@ Prints every response as JSON on standard output. A call that is refused prints 
 google.rpc.Status on standard error and exits with 64 plus its code, as grpcurl does:
 NOT_FOUND (5) is 69. Anything else that goes wrong exits with 1.";
 
+const EXPLAINS: &str = "\
+The contract comes from the server by gRPC reflection. What it leaves open, and the limits,
+are those of the mesh that this command was built with; where a limit is a setting, the
+server's operator may have set another. The edge knows the contracts of the services behind
+it; for the mesh's own, such as titan.mesh.v1.RegistryService, name a process by --address.";
+
 /// Runs the Titan system on this machine and talks to it.
 #[derive(Debug, Parser)]
 #[command(name = "titan", version, propagate_version = true)]
@@ -48,6 +54,8 @@ pub(crate) enum Command {
     Restart(Restart),
     /// Call a method; its schema comes from the server by gRPC reflection
     Call(Call),
+    /// Show what applies to calls of a method, and where each number comes from
+    Explain(Explain),
     /// Sign in; `titan call` then calls as that user
     Login(Login),
     /// Sign out and forget the session
@@ -152,6 +160,21 @@ pub(crate) struct Call {
     /// Print every response on one line, without indentation
     #[arg(long)]
     pub plain_json: bool,
+}
+
+/// `titan explain`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXPLAINS)]
+pub(crate) struct Explain {
+    /// The method, such as titan.projects.v1.ProjectsService/GetProject
+    #[arg(value_name = "SERVICE/METHOD", value_parser = method)]
+    pub method: Method,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Ask this address for the contract instead of the edge that `titan up` runs
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: Option<String>,
 }
 
 /// A method by its full name.

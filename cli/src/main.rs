@@ -6,6 +6,7 @@ mod client;
 mod control;
 mod detach;
 mod directory;
+mod explain;
 mod failure;
 mod login;
 mod logs;
@@ -35,6 +36,7 @@ async fn main() -> ExitCode {
         Command::Status(options) => status::run(&data, &options).await,
         Command::Logs(options) => logs::run(&data, options).await,
         Command::Call(options) => call::run(&data, options).await,
+        Command::Explain(options) => explain::run(&data, &options).await,
         Command::Login(options) => login::login(&data, options).await,
         Command::Logout => login::logout().await,
     };

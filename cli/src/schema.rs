@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 use prost_types::FileDescriptorProto;
@@ -44,6 +45,14 @@ fn no_such_method(service: &ServiceDescriptor, name: &str) -> String {
     format!("{} has no method {name}; it has {}", service.full_name(), names.join(", "))
 }
 
+/// A `FileDescriptorSet` whose files stay encoded: the types of prost-types would
+/// drop the options that policies and rules are.
+#[derive(prost::Message)]
+struct RawSet {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    files: Vec<Bytes>,
+}
+
 struct Reflection(ServerReflectionClient<mesh::Channel>);
 
 impl Reflection {
@@ -53,14 +62,16 @@ impl Reflection {
             let known = self.services().await?;
             bail!("the server has no service {service}; it has {}", known.join(", "));
         };
-        let mut files: HashMap<String, FileDescriptorProto> = HashMap::new();
+        let mut files: HashMap<String, Bytes> = HashMap::new();
         let mut wanted = VecDeque::new();
         let mut asked = HashSet::new();
         let mut arrived = first;
         loop {
-            for file in arrived {
-                wanted.extend(file.dependency.iter().cloned());
-                files.insert(file.name().to_owned(), file);
+            for bytes in arrived {
+                let file = FileDescriptorProto::decode(bytes.clone());
+                let file = file.context("the server's schema cannot be read")?;
+                files.insert(file.name().to_owned(), bytes);
+                wanted.extend(file.dependency);
             }
             if files.len() > MAX_FILES {
                 bail!("the server's schema of {service} has more than {MAX_FILES} files");
@@ -76,7 +87,8 @@ impl Reflection {
             arrived = answer.with_context(|| format!("the server lacks {name}"))?;
         }
         let mut pool = DescriptorPool::new();
-        pool.add_file_descriptor_protos(files.into_values())
+        let set = RawSet { files: files.into_values().collect() };
+        pool.decode_file_descriptor_set(set.encode_to_vec().as_slice())
             .map_err(|error| anyhow!("the server's schema of {service} is broken: {error}"))?;
         Ok(pool)
     }
@@ -91,16 +103,10 @@ impl Reflection {
     }
 
     /// The files that answer a question; `None` when the server knows nothing.
-    async fn files(
-        &mut self,
-        question: MessageRequest,
-    ) -> anyhow::Result<Option<Vec<FileDescriptorProto>>> {
+    async fn files(&mut self, question: MessageRequest) -> anyhow::Result<Option<Vec<Bytes>>> {
         match self.ask(question).await? {
             MessageResponse::FileDescriptorResponse(answer) => {
-                let files = answer.file_descriptor_proto.iter();
-                let files: Result<_, _> =
-                    files.map(|file| FileDescriptorProto::decode(file.as_slice())).collect();
-                Ok(Some(files.context("the server's schema cannot be read")?))
+                Ok(Some(answer.file_descriptor_proto.into_iter().map(Bytes::from).collect()))
             }
             MessageResponse::ErrorResponse(error) if error.error_code == Code::NotFound as i32 => {
                 Ok(None)

@@ -64,6 +64,38 @@ fn a_session_is_kept_for_calls() {
 }
 
 #[test]
+fn a_call_is_explained_by_its_contract() {
+    let system = System::start();
+    let method = "titan.projects.v1.ProjectsService/GetProject";
+    let said = stdout(&mut system.titan(&["explain", method]));
+    let line = |name: &str| {
+        let line = said.lines().find(|line| line.split_whitespace().next() == Some(name));
+        line.unwrap_or_else(|| panic!("{name} is missing: {said}"))
+    };
+    assert!(line("deadline").contains(" 5s ") && line("deadline").ends_with("service default"));
+    let by_method = "method (titan.projects.v1.ProjectsService.GetProject)";
+    assert!(line("access").contains(" public") && line("access").ends_with(by_method), "{said}");
+    assert!(line("GET").contains("/v1/{name=projects/*}"), "{said}");
+    assert!(line("max_attempts").ends_with("mesh default"), "{said}");
+
+    // A process of the mesh tells of contracts that the edge does not expose.
+    let register = "titan.mesh.v1.RegistryService/Register";
+    assert!(!system.titan(&["explain", register]).output().unwrap().status.success());
+    let registry = system.address("registry");
+    let explained: Value = serde_json::from_str(&stdout(&mut system.titan(&[
+        "explain",
+        register,
+        "--json",
+        "--address",
+        &registry,
+    ])))
+    .unwrap();
+    let deadline = json!({"value": "2s", "source": "service default"});
+    assert_eq!(explained["policy"]["deadline"], deadline);
+    assert_eq!(explained["policy"]["access"]["value"], json!({"services": ["*"]}));
+}
+
+#[test]
 fn logs_follow_what_is_written() {
     let system = System::start();
     let mut follow = system.titan(&["logs", "projects", "-f"]);

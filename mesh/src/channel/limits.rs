@@ -16,7 +16,7 @@ pub(crate) fn limits() -> [Limit; 5] {
         limit(
             "pick_timeout",
             Amount::Time(PICK_TIMEOUT),
-            "waiting for an instance; at most three quarters of the deadline",
+            "waiting for an instance, at most 3/4 of the deadline",
         ),
         limit(
             "retry_budget",
@@ -27,12 +27,12 @@ pub(crate) fn limits() -> [Limit; 5] {
         limit(
             "max_refused",
             Amount::Count(MAX_REFUSED.into()),
-            "repetitions of a request that was proved not to be processed, beside the attempts",
+            "more repetitions of what was proved not to be processed",
         ),
         limit(
             "deadline_slack",
             Amount::Time(SLACK),
-            "kept back from a deadline that a handler's own calls inherit",
+            "kept back from the deadline that nested calls inherit",
         ),
     ]
 }

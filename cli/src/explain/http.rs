@@ -1,0 +1,51 @@
+//! The REST side of a method: its `google.api.http` rule.
+
+use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
+
+use super::Fact;
+
+/// One fact for each binding.
+pub(super) fn facts(method: &MethodDescriptor, stated_by: &str) -> Vec<Fact> {
+    let options = method.options();
+    let extension = method.parent_pool().get_extension_by_name("google.api.http");
+    let Some(extension) = extension.filter(|extension| options.has_extension(extension)) else {
+        return Vec::new();
+    };
+    let rule = options.get_extension(&extension);
+    let Some(rule) = rule.as_message() else { return Vec::new() };
+    let additional = rule.get_field_by_name("additional_bindings");
+    let additional = additional.as_deref().and_then(Value::as_list).unwrap_or_default();
+    let rules = std::iter::once(rule).chain(additional.iter().filter_map(Value::as_message));
+    rules.filter_map(|rule| binding(rule, stated_by)).collect()
+}
+
+/// `POST /v1/projects`, with what its body becomes.
+fn binding(rule: &DynamicMessage, stated_by: &str) -> Option<Fact> {
+    let fixed = ["get", "put", "post", "delete", "patch"].into_iter();
+    let mut fixed = fixed.filter(|verb| rule.has_field_by_name(verb));
+    let (verb, path) = match fixed.next() {
+        Some(verb) => (verb.to_ascii_uppercase(), text(rule, verb)),
+        None => {
+            let custom = rule.get_field_by_name("custom")?;
+            let custom = custom.as_message()?;
+            (text(custom, "kind"), text(custom, "path"))
+        }
+    };
+    let call = format!("{verb} {path}");
+    let body = match text(rule, "body").as_str() {
+        "" => String::new(),
+        "*" => ", the body is the request".to_owned(),
+        field => format!(", the body is {field}"),
+    };
+    Some(Fact {
+        name: String::new(),
+        text: format!("{call}{body}"),
+        value: call.into(),
+        source: stated_by.to_owned(),
+    })
+}
+
+fn text(message: &DynamicMessage, field: &str) -> String {
+    let value = message.get_field_by_name(field);
+    value.as_deref().and_then(Value::as_str).unwrap_or_default().to_owned()
+}
