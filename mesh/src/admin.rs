@@ -15,7 +15,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use crate::{app::App, telemetry::metrics};
+use crate::app::App;
 
 /// A probe that sends its header more slowly than this is none.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,7 +52,7 @@ fn answer(app: &App, ready: bool, request: &Request<Incoming>) -> Response<Full<
         "/live" => (StatusCode::OK, "live\n".to_owned()),
         "/ready" if ready => (StatusCode::OK, "ready\n".to_owned()),
         "/ready" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
-        "/metrics" => (StatusCode::OK, metrics::page(&app.contracts().load())),
+        "/metrics" => (StatusCode::OK, app.metrics()),
         _ => (StatusCode::NOT_FOUND, "/live /ready /metrics\n".to_owned()),
     };
     let mut response = Response::new(Full::from(body));

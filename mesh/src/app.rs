@@ -21,7 +21,10 @@ use crate::{
         fixed::{Fixed, Nothing},
         registry::Registry,
     },
-    server::{Limits, ServeError, Server},
+    server::{
+        Limits, ServeError, Server,
+        overload::{self, Overload},
+    },
     settings::{Settings, SettingsError},
     telemetry::{self, Telemetry},
 };
@@ -39,6 +42,7 @@ struct Inner {
     advertise: Option<String>,
     database: String,
     limits: Limits,
+    overload: Option<Arc<Overload>>,
     telemetry: Telemetry,
     common: Common,
     mesh_key: Option<Arc<MeshKey>>,
@@ -119,6 +123,7 @@ impl App {
         let name = settings.app();
         let config = Config::read(&mut settings);
         let limits = Limits::read(&mut settings);
+        let overload = overload::Config::read(&mut settings);
         let telemetry_config = telemetry::Config::read(&mut settings);
         let telemetry = Telemetry::start(&telemetry_config);
         if let Err(error) = &telemetry {
@@ -156,6 +161,7 @@ impl App {
                 advertise: config.advertise,
                 database: config.database,
                 limits,
+                overload: Overload::new(&overload),
                 telemetry,
                 common,
                 mesh_key,
@@ -223,6 +229,16 @@ impl App {
         Member::new(self, address, Served::default())
     }
 
+    /// What the admin port tells at `/metrics`, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let mut page = telemetry::metrics::page(&self.contracts().load());
+        if let Some(overload) = self.overload() {
+            overload.page(&mut page);
+        }
+        page
+    }
+
     /// A server to put services in.
     pub fn serve(&self) -> Server {
         Server::new(self.clone())
@@ -247,6 +263,10 @@ impl App {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.inner.limits
+    }
+
+    pub(crate) fn overload(&self) -> Option<&Arc<Overload>> {
+        self.inner.overload.as_ref()
     }
 
     pub(crate) fn contracts(&self) -> &ArcSwap<Contracts> {

@@ -19,6 +19,7 @@ pub use self::{
 };
 use crate::{
     Criticality, proto,
+    server::overload::usual::Usual,
     telemetry::metrics::MethodMetrics,
     validate::{self, Program},
 };
@@ -59,6 +60,8 @@ pub struct Method {
     pub request: Option<Arc<Program>>,
     pub(crate) served: MethodMetrics,
     pub(crate) called: MethodMetrics,
+    /// How long it takes here.
+    pub(crate) usual: Usual,
 }
 
 /// `idempotency_level` of a method.
@@ -225,6 +228,7 @@ impl Method {
             request,
             served: MethodMetrics::default(),
             called: MethodMetrics::default(),
+            usual: Usual::default(),
             path,
         })
     }

@@ -9,6 +9,7 @@
 mod connection;
 mod handle;
 mod outcome;
+pub(crate) mod overload;
 pub(crate) mod request;
 mod routes;
 
@@ -31,6 +32,7 @@ use tokio::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
+use self::overload::Overload;
 pub use self::{request::RequestBody, routes::Routes};
 use crate::{
     app::App,
@@ -90,6 +92,8 @@ pub(crate) struct Shared {
     pub(crate) trace_ratio: f64,
     pub(crate) mesh_key: Option<Arc<MeshKey>>,
     pub(crate) verifier: Option<Verifier>,
+    /// Absent when overload control is off.
+    pub(crate) overload: Option<Arc<Overload>>,
     in_flight: AtomicUsize,
     idle: Notify,
     /// Turns true when calls are to end.
@@ -308,6 +312,7 @@ impl Server {
             trace_ratio: self.app.trace_ratio(),
             mesh_key: self.app.mesh_key().cloned(),
             verifier: self.app.verifier().cloned(),
+            overload: self.app.overload().cloned(),
             in_flight: AtomicUsize::new(0),
             idle: Notify::new(),
             draining: watch::Sender::new(false),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tracing::Instrument as _;
 
-use super::{Shared, drained, outcome::Outcome, request::RequestBody};
+use super::{Shared, drained, outcome::Outcome, overload::Place, request::RequestBody};
 use crate::{
     Criticality, access,
     call::{self, Call, Caller},
@@ -64,14 +64,40 @@ async fn serve(
         Err(status) => return refuse(respond, outcome, &status),
     };
     outcome.caller(&call.caller);
-    let deadline = call.deadline;
+    let terms = Terms {
+        deadline: call.deadline,
+        class: call.criticality.unwrap_or_default(),
+        method: method.clone(),
+    };
     let (head, stream) = request.into_parts();
     let body = RequestBody::new(stream, method, encoding, shared.limits.max_message_bytes);
     let mut request = Request::from_parts(head, body);
     // Unpacked here; the handler's codec must not look for what is gone.
     request.headers_mut().remove(compression::ENCODING);
 
-    call::handling(call, answer(shared, deadline, request, respond, outcome)).await;
+    call::handling(call, answer(shared, terms, request, respond, outcome)).await;
+}
+
+/// On which a call is worked on.
+struct Terms {
+    deadline: Option<Instant>,
+    class: Criticality,
+    method: Option<Arc<Method>>,
+}
+
+/// A place among the calls at work, once the request is there.
+async fn place<'a>(
+    shared: &'a Shared,
+    terms: &Terms,
+    body: &mut RequestBody,
+) -> Result<Place<'a>, Status> {
+    let Some(overload) = &shared.overload else {
+        return Ok(Place::Free);
+    };
+    if terms.method.as_ref().is_some_and(|method| !method.client_streaming) {
+        body.arrive().await?;
+    }
+    overload.enter(terms.method.as_ref(), terms.class).await
 }
 
 /// Everything that is decided by headers alone.
@@ -145,12 +171,22 @@ async fn authenticate(
 /// caller goes away.
 async fn answer(
     shared: &Shared,
-    deadline: Option<Instant>,
-    request: Request<RequestBody>,
+    terms: Terms,
+    mut request: Request<RequestBody>,
     respond: &mut SendResponse<Bytes>,
     outcome: &mut Outcome,
 ) {
-    let mut expiry = std::pin::pin!(expiry(deadline, shared));
+    let mut expiry = std::pin::pin!(expiry(terms.deadline, shared));
+    let place = tokio::select! {
+        biased;
+        place = place(shared, &terms, request.body_mut()) => place,
+        status = &mut expiry => Err(status),
+        _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
+    };
+    let place = match place {
+        Ok(place) => place,
+        Err(status) => return refuse(respond, outcome, &status),
+    };
     let path = request.uri().path();
     let service = path.split('/').nth(1).unwrap_or_default().to_owned();
     let accepted = Accepted::by(request.headers());
@@ -173,6 +209,7 @@ async fn answer(
     let body = compression::pack_response(&mut head, body, &accepted, shared.limits.compress_from);
     head.version = http::Version::HTTP_2;
     let refusal = code_of(&head.headers);
+    let _place = place.answered(refusal.is_none_or(|code| code == Code::Ok));
     let ends = body.is_end_stream();
     let Ok(mut stream) = respond.send_response(Response::from_parts(head, ()), ends) else {
         return;

@@ -3,6 +3,7 @@
 //! sees only messages that are valid.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -26,6 +27,10 @@ pub struct RequestBody {
     stream: RecvStream,
     method: Option<Arc<Method>>,
     unpacker: Unpacker,
+    max_message: usize,
+    /// What came before the handler asked for it.
+    arrived: Option<Bytes>,
+    arrived_later: VecDeque<Bytes>,
     ended: bool,
 }
 
@@ -37,7 +42,45 @@ impl RequestBody {
         max_message: usize,
     ) -> Self {
         let unpacker = Unpacker::of_request(encoding, max_message);
-        Self { stream, method, unpacker, ended: false }
+        Self {
+            stream,
+            method,
+            unpacker,
+            max_message,
+            arrived: None,
+            arrived_later: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    /// Waits until the request has come as a whole, or has become larger than a
+    /// message may be, so that who sends slowly holds no place among the calls
+    /// at work. Nothing is unpacked.
+    pub(crate) async fn arrive(&mut self) -> Result<(), Status> {
+        let mut bytes = 0;
+        while bytes <= self.max_message && !self.stream.is_end_stream() {
+            let Some(chunk) = std::future::poll_fn(|cx| self.poll_chunk(cx)).await else {
+                break;
+            };
+            let chunk = chunk?;
+            bytes += chunk.len();
+            // Most requests are one frame: no list is made for those.
+            match &self.arrived {
+                None => self.arrived = Some(chunk),
+                Some(_) => self.arrived_later.push_back(chunk),
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        let gone = |error: h2::Error| Status::cancelled(error.to_string());
+        let Some(chunk) = ready!(self.stream.poll_data(cx)) else {
+            return Poll::Ready(None);
+        };
+        let chunk = chunk.map_err(gone)?;
+        self.stream.flow_control().release_capacity(chunk.len()).map_err(gone)?;
+        Poll::Ready(Some(Ok(chunk)))
     }
 
     /// Tells of each message, in order, whether it came packed; a handler only
@@ -57,19 +100,19 @@ impl RequestBody {
 
     fn poll_messages(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         loop {
-            let Some(chunk) = ready!(self.stream.poll_data(cx)) else {
+            let arrived = self.arrived.take().or_else(|| self.arrived_later.pop_front());
+            let chunk = match arrived {
+                Some(chunk) => Some(Ok(chunk)),
+                None => ready!(self.poll_chunk(cx)),
+            };
+            let Some(chunk) = chunk else {
                 self.ended = true;
                 if self.unpacker.complete() {
                     return Poll::Ready(None);
                 }
                 return Poll::Ready(Some(Err(self.unpacker.truncated())));
             };
-            let chunk = chunk.map_err(|error| Status::cancelled(error.to_string()))?;
-            self.stream
-                .flow_control()
-                .release_capacity(chunk.len())
-                .map_err(|error| Status::cancelled(error.to_string()))?;
-            if let Some(messages) = self.messages(chunk)? {
+            if let Some(messages) = self.messages(chunk?)? {
                 return Poll::Ready(Some(Ok(messages)));
             }
         }
@@ -104,6 +147,10 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || (self.unpacker.complete() && self.stream.is_end_stream())
+        self.ended
+            || (self.arrived.is_none()
+                && self.arrived_later.is_empty()
+                && self.unpacker.complete()
+                && self.stream.is_end_stream())
     }
 }
