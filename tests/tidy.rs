@@ -11,13 +11,14 @@ use std::{
 
 /// What each room may depend on among the rooms. A service may depend on
 /// `titan`, `mesh` and `durable`, and on no other service.
-const ROOMS: [(&str, &[&str]); 7] = [
+const ROOMS: [(&str, &[&str]); 8] = [
     ("titan", &["mesh"]),
     ("mesh", &[]),
     ("durable", &["mesh"]),
     ("gateway", &["mesh"]),
     ("cli", &["mesh"]),
     ("bench", &["mesh", "durable", "gateway", "titan", "projects"]),
+    ("interop", &["mesh"]),
     ("registry", &["mesh"]),
 ];
 const SERVICE: &[&str] = &["titan", "mesh", "durable"];
@@ -165,6 +166,7 @@ fn the_root_shows_the_architecture() {
         "docs",
         "durable",
         "gateway",
+        "interop",
         "mesh",
         "proto",
         "rustfmt.toml",
