@@ -26,7 +26,7 @@ use crate::{
         overload::{self, Overload},
     },
     settings::{Settings, SettingsError},
-    telemetry::{self, Telemetry},
+    telemetry::{self, Telemetry, destinations::Destinations},
 };
 
 /// A process of the mesh. Clones are the same process.
@@ -138,6 +138,7 @@ impl App {
             prover: mesh_key.clone().map(|key| Arc::new(Prover::new(key, name))),
             trace_ratio: telemetry_config.ratio,
             max_message_bytes: limits.max_message_bytes,
+            destinations: Destinations::default(),
         };
         let registry = config.registry.map(|address| {
             let channel = Channel::open("registry", fixed(&address), common.clone());
@@ -232,7 +233,7 @@ impl App {
     /// What the admin port tells at `/metrics`, in Prometheus' text format.
     #[must_use]
     pub fn metrics(&self) -> String {
-        let mut page = telemetry::metrics::page(&self.contracts().load());
+        let mut page = telemetry::metrics::page(&self.contracts().load(), self.destinations());
         if let Some(overload) = self.overload() {
             overload.page(&mut page);
         }
@@ -271,6 +272,10 @@ impl App {
 
     pub(crate) fn contracts(&self) -> &ArcSwap<Contracts> {
         &self.inner.common.contracts
+    }
+
+    fn destinations(&self) -> &Destinations {
+        &self.inner.common.destinations
     }
 
     pub(crate) fn trace_ratio(&self) -> f64 {

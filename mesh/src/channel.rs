@@ -8,20 +8,29 @@
 //! proves that a request was not processed, does not reach it.
 
 mod attempts;
+mod balance;
+mod breaker;
 mod budget;
+mod bulkhead;
 mod endpoint;
 mod failure;
 mod limits;
 mod outcome;
+mod outlier;
 pub(crate) mod payload;
+mod permit;
 mod pool;
 mod response;
+mod rotation;
+mod standing;
+mod tick;
+mod verdict;
 
 use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
 };
 
@@ -30,9 +39,15 @@ use http::{HeaderValue, Request, Response, uri::Authority};
 use tonic::{Status, body::Body};
 
 pub use self::response::ResponseBody;
-use self::{budget::Budget, pool::Pool};
+use self::{budget::Budget, bulkhead::Bulkhead, pool::Pool};
 pub(crate) use self::{failure::deadline_exceeded, limits::limits, response::code_of};
-use crate::{Criticality, contract::Contracts, identity::process::Prover, resolver::View};
+use crate::{
+    Criticality,
+    contract::Contracts,
+    identity::process::Prover,
+    resolver::View,
+    telemetry::destinations::{Destination, Destinations},
+};
 
 /// Calls one application. Clones share connections, budget and all.
 ///
@@ -63,6 +78,8 @@ pub(crate) struct Shared {
     authority: Authority,
     pool: Pool,
     budget: Budget,
+    bulkhead: Bulkhead,
+    destination: Arc<Destination>,
     common: Common,
 }
 
@@ -76,6 +93,16 @@ pub(crate) struct Common {
     pub(crate) trace_ratio: f64,
     /// Largest message that is unpacked.
     pub(crate) max_message_bytes: usize,
+    /// Counters of the applications that are called.
+    pub(crate) destinations: Destinations,
+}
+
+impl Shared {
+    /// The refusal of a call for which there is no place.
+    fn full(&self) -> Status {
+        self.destination.bulkhead_full.fetch_add(1, Relaxed);
+        bulkhead::full(&self.app)
+    }
 }
 
 impl Channel {
@@ -88,11 +115,14 @@ impl Channel {
         // The authority is only a name here: which address is called is the
         // resolver's business.
         let authority = Authority::try_from(app).unwrap_or(Authority::from_static("mesh"));
+        let destination = common.destinations.of(app);
         let shared = Shared {
             app: app.to_owned(),
             authority,
-            pool: Pool::follow(view),
+            pool: Pool::follow(view, destination.clone()),
             budget: Budget::default(),
+            bulkhead: Bulkhead::default(),
+            destination,
             common,
         };
         Self { shared: Arc::new(shared), carried: Carried::default() }

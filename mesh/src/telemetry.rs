@@ -1,5 +1,6 @@
 //! What a process tells about its calls: metrics, traces, logs.
 
+pub(crate) mod destinations;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod span;

@@ -14,10 +14,11 @@ use tracing::Instrument as _;
 
 use super::{
     Carried, Shared,
-    endpoint::Permit,
     failure::{self, Failure, Pushback, Sent},
     outcome::Outcome,
     payload::Payload,
+    permit::{Ask, Permit, Shape},
+    pool::Unpicked,
     response::{Incoming, ResponseBody, Upload, code_of},
 };
 use crate::{
@@ -57,8 +58,15 @@ pub(super) async fn run(
     let handled = call::current();
 
     let (span, place) = span::calling(path.path(), shared.common.trace_ratio);
-    let mut outcome = Outcome::new(method.clone(), span.clone());
-    let deadline = deadline_of(&head.headers, method.as_deref(), handled.as_deref());
+    let now = Instant::now();
+    let mut outcome = Outcome::new(method.clone(), span.clone(), now);
+    let shape = Shape::of(method.as_deref());
+    let Some(room) = shared.bulkhead.enter(shape != Shape::Unary) else {
+        outcome.decide(Code::ResourceExhausted);
+        return Err(shared.full());
+    };
+    outcome.hold(room);
+    let deadline = deadline_of(&head.headers, method.as_deref(), handled.as_deref(), now);
     address(&mut head, &shared, path);
     describe(&mut head.headers, &shared, carried, handled.as_deref(), place);
 
@@ -69,7 +77,7 @@ pub(super) async fn run(
             && !handled.is_some_and(|call| call.repeated),
         retry: method.as_ref().map(|method| method.retry).unwrap_or_default(),
         shared: &shared,
-        deadline,
+        ask: Ask { deadline, shape },
         head,
     };
     let made = attempts.make(body).instrument(span);
@@ -103,8 +111,8 @@ fn deadline_of(
     headers: &HeaderMap,
     method: Option<&Method>,
     handled: Option<&Call>,
+    now: Instant,
 ) -> Option<Instant> {
-    let now = Instant::now();
     // A header that does not parse is our own caller's mistake, which the
     // server refuses by name.
     let asked = deadline::parse(headers).ok().flatten().map(|timeout| now + timeout);
@@ -167,7 +175,7 @@ struct Answer {
 struct Attempts<'a> {
     shared: &'a Shared,
     head: Parts,
-    deadline: Option<Instant>,
+    ask: Ask,
     repeatable: bool,
     retry: Retry,
 }
@@ -218,9 +226,8 @@ impl Attempts<'_> {
 
     /// Sends the request once and waits for the response's headers.
     async fn attempt(&self, payload: &mut Payload, previous: u32) -> Result<Answer, Failure> {
-        let Some(permit) = self.shared.pool.pick(self.deadline).await else {
-            return Err(self.nobody());
-        };
+        let picked = self.shared.pool.pick(self.ask, &self.shared.bulkhead).await;
+        let mut permit = picked.map_err(|why| self.unpicked(why))?;
         let mut sender = permit.connection.sender();
         if let Err(error) = std::future::poll_fn(|cx| sender.poll_ready(cx)).await {
             permit.connection.retire();
@@ -237,17 +244,21 @@ impl Attempts<'_> {
         };
         let upload = send(sending, stream);
         match response.await {
-            Ok(response) => Ok(Answer { response, permit, upload }),
+            Ok(response) => {
+                permit.answered(&response);
+                Ok(Answer { response, permit, upload })
+            }
             Err(error) => {
-                if error.is_go_away() || error.is_io() {
-                    permit.connection.retire();
-                }
+                permit.broke(&error, Instant::now());
                 Err(Failure::of_stream(&error))
             }
         }
     }
 
-    fn nobody(&self) -> Failure {
+    fn unpicked(&self, why: Unpicked) -> Failure {
+        if why == Unpicked::Crowded {
+            return Failure::new(self.shared.full(), Sent::Nowhere);
+        }
         let message = format!("no instance of {} can be reached", self.shared.app);
         let status = status::refuse(Code::Unavailable, "NO_INSTANCE", message);
         Failure::new(status, Sent::Nowhere)
@@ -261,7 +272,7 @@ impl Attempts<'_> {
         *request.headers_mut() = self.head.headers.clone();
         let headers = request.headers_mut();
         // As late as possible: what was spent waiting is not left to the server.
-        if let Some(deadline) = self.deadline {
+        if let Some(deadline) = self.ask.deadline {
             let left = deadline.saturating_duration_since(Instant::now());
             headers.insert(deadline::HEADER, deadline::format(left));
         }

@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -11,10 +11,20 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use h2::client::SendRequest;
-use tokio::{net::TcpStream, sync::Notify};
+use h2::{Ping, client::SendRequest};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
-use super::pool::PoolState;
+use super::{
+    balance::Candidate,
+    permit::{Ask, Permit},
+    rotation::Rotation,
+    standing::{Finished, Standing},
+    tick::Epoch,
+};
 use crate::{backoff::Backoff, keepalive, resolver::Target};
 
 /// A connection beyond the first is opened when each one carries this many
@@ -24,7 +34,7 @@ const CALLS_PER_CONNECTION: usize = 64;
 /// More connections than this to one instance gain nothing (h2's lock is no
 /// longer what limits).
 const MAX_CONNECTIONS: usize = 4;
-/// A peer that does not answer a SYN in this time is as good as dead.
+/// A peer that does not answer a SYN and a ping in this time is as good as dead.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bounds of the wait between attempts to connect: a restarted process is found
 /// quickly, a dead one costs a packet a second.
@@ -39,8 +49,13 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 pub(crate) struct Endpoint {
     pub(crate) target: Target,
     connections: ArcSwap<Vec<Arc<Connection>>>,
-    /// Calls whose last trailer has not come, over all connections.
-    in_flight: AtomicUsize,
+    /// Calls that the instance owes an answer, over all connections: unary ones
+    /// to the last trailer, streams to the headers.
+    pub(super) in_flight: AtomicUsize,
+    /// What is known of the instance.
+    pub(crate) standing: Arc<Standing>,
+    pub(super) epoch: Epoch,
+    rotation: Weak<Rotation>,
     /// Asks for a further connection.
     crowded: Notify,
 }
@@ -49,7 +64,10 @@ pub(crate) struct Endpoint {
 #[derive(Debug)]
 pub(crate) struct Connection {
     send: SendRequest<Bytes>,
-    in_flight: AtomicUsize,
+    /// Calls whose last trailer has not come.
+    pub(super) in_flight: AtomicUsize,
+    /// A call was lost with it, and has told so.
+    blamed: AtomicBool,
     /// No new call may use it: the peer said GOAWAY or is gone.
     closing: AtomicBool,
     closed: Notify,
@@ -67,42 +85,49 @@ impl Connection {
         }
     }
 
+    /// Whether this is the first call that was lost with the connection: one loss
+    /// is one failure, however many calls were in flight.
+    pub(super) fn blame(&self) -> bool {
+        !self.blamed.swap(true, Relaxed)
+    }
+
     fn usable(&self) -> bool {
         !self.closing.load(Relaxed)
     }
 }
 
-/// A call's place on a connection, given back on drop: after the last trailer,
-/// an error or a cancellation alike.
-#[derive(Debug)]
-pub(crate) struct Permit {
-    endpoint: Arc<Endpoint>,
-    pub(crate) connection: Arc<Connection>,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.connection.in_flight.fetch_sub(1, Relaxed);
-        self.endpoint.in_flight.fetch_sub(1, Relaxed);
-    }
-}
-
 impl Endpoint {
-    pub(crate) fn new(target: Target) -> Self {
+    pub(crate) fn new(target: Target, standing: Arc<Standing>, rotation: &Arc<Rotation>) -> Self {
         Self {
             target,
             connections: ArcSwap::default(),
             in_flight: AtomicUsize::new(0),
+            standing,
+            epoch: rotation.epoch,
+            rotation: Arc::downgrade(rotation),
             crowded: Notify::new(),
         }
     }
 
-    pub(crate) fn load(&self) -> usize {
-        self.in_flight.load(Relaxed)
+    /// What the choice among several looks at.
+    pub(crate) fn candidate(&self) -> Candidate<'_> {
+        self.standing.candidate(self.in_flight.load(Relaxed))
     }
 
-    /// The least loaded connection, if one is usable.
-    pub(crate) fn acquire(self: &Arc<Self>) -> Option<Permit> {
+    pub(crate) fn is_open(&self) -> bool {
+        self.standing.breaker.is_open()
+    }
+
+    /// Learns from a call that has ended.
+    pub(crate) fn learn(&self, call: Finished, now: Instant) {
+        let change = self.standing.learn(call, self.epoch.tick(now), fastrand::f32);
+        if let (Some(change), Some(rotation)) = (change, self.rotation.upgrade()) {
+            rotation.breaker_changed(self, change);
+        }
+    }
+
+    /// A place on the least loaded connection, if one is usable.
+    pub(crate) fn acquire(self: &Arc<Self>, ask: Ask, now: Instant) -> Option<Permit> {
         let connections = self.connections.load();
         let usable = connections.iter().filter(|connection| connection.usable());
         let connection = usable.min_by_key(|connection| connection.in_flight.load(Relaxed))?;
@@ -111,19 +136,24 @@ impl Endpoint {
             self.crowded.notify_one();
         }
         self.in_flight.fetch_add(1, Relaxed);
-        Some(Permit { endpoint: self.clone(), connection: connection.clone() })
+        Some(Permit::new(self.clone(), connection.clone(), ask, now))
     }
 
     /// Keeps the instance connected until the future is dropped. Connections
     /// live on while calls are on them.
-    pub(crate) async fn keep_connected(self: Arc<Self>, pool: Arc<PoolState>) {
+    pub(crate) async fn keep_connected(self: Arc<Self>, rotation: Arc<Rotation>) {
         let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
         loop {
             match self.connect().await {
                 Ok(first) => {
-                    backoff.reset();
-                    self.serve(&pool, first).await;
-                    pool.remove(&self);
+                    let since = Instant::now();
+                    self.serve(&rotation, first).await;
+                    rotation.remove(&self);
+                    // A peer that accepts and dies is no better than one that
+                    // does not accept.
+                    if since.elapsed() > RECONNECT.1 {
+                        backoff.reset();
+                    }
                 }
                 Err(error) => {
                     tracing::debug!(address = self.target.address, %error, "cannot connect");
@@ -134,9 +164,9 @@ impl Endpoint {
     }
 
     /// Holds the endpoint in the pick set while any connection is usable.
-    async fn serve(self: &Arc<Self>, pool: &PoolState, first: Arc<Connection>) {
+    async fn serve(self: &Arc<Self>, rotation: &Rotation, first: Arc<Connection>) {
         self.connections.store(Arc::new(vec![first]));
-        pool.add(self);
+        rotation.add(self);
         loop {
             let connections = self.connections.load_full();
             let lost = futures_util::future::select_all(
@@ -165,26 +195,42 @@ impl Endpoint {
     }
 
     async fn connect(&self) -> io::Result<Arc<Connection>> {
-        let connecting = handshake(&self.target.address);
-        let (send, driver) = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await??;
+        tokio::time::timeout(CONNECT_TIMEOUT, self.connect_patiently()).await?
+    }
+
+    async fn connect_patiently(&self) -> io::Result<Arc<Connection>> {
+        let (send, driver, alive) = handshake(&self.target.address).await?;
         let connection = Arc::new(Connection {
             send,
             in_flight: AtomicUsize::new(0),
+            blamed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             closed: Notify::new(),
         });
-        let watched = connection.clone();
+        // Not held by what drives it, the connection ends when nobody can use it
+        // any more.
+        let watched = Arc::downgrade(&connection);
         tokio::spawn(async move {
             driver.await;
-            watched.retire();
+            if let Some(watched) = watched.upgrade() {
+                watched.retire();
+            }
         });
+        alive.await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))?;
         Ok(connection)
     }
 }
 
+/// Opens a connection. Besides it: what drives it, and the news that the peer
+/// has answered a ping. Without that, a process whose kernel still accepts for
+/// it would be called.
 async fn handshake(
     address: &str,
-) -> io::Result<(SendRequest<Bytes>, impl Future<Output = ()> + Send + 'static)> {
+) -> io::Result<(
+    SendRequest<Bytes>,
+    impl Future<Output = ()> + Send + 'static,
+    oneshot::Receiver<()>,
+)> {
     let stream = TcpStream::connect(address).await?;
     // A request is a few small frames: waiting to fill a packet only adds 40 ms.
     stream.set_nodelay(true)?;
@@ -195,15 +241,21 @@ async fn handshake(
         .handshake(stream)
         .await
         .map_err(io::Error::other)?;
-    let ping = connection.ping_pong().expect("taken once");
+    let mut ping = connection.ping_pong().expect("taken once");
+    let (answered, alive) = oneshot::channel();
+    let kept_alive = async move {
+        if ping.ping(Ping::opaque()).await.is_ok() && answered.send(()).is_ok() {
+            keepalive::until_dead(ping).await;
+        }
+    };
     let driver = async move {
         tokio::select! {
             ended = connection => if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended");
             },
             // Dropping the connection fails its calls at once.
-            () = keepalive::until_dead(ping) => tracing::debug!("a peer no longer answers pings"),
+            () = kept_alive => tracing::debug!("a peer does not answer pings"),
         }
     };
-    Ok((send, driver))
+    Ok((send, driver, alive))
 }

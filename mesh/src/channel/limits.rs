@@ -3,14 +3,16 @@
 use super::{
     attempts::{MAX_REFUSED, SLACK},
     budget::{COST, EARNED_PER_CALL, MOST},
+    bulkhead::{CALLS, STREAMS, WAITING},
     pool::PICK_TIMEOUT,
 };
 use crate::contract::{Amount, Limit};
 
 /// What bounds every call of a channel.
-pub(crate) fn limits() -> [Limit; 5] {
+pub(crate) fn limits() -> [Limit; 8] {
     let limit = |name, amount, bounds| Limit { name, amount, bounds, is_setting: false };
     let percent = (EARNED_PER_CALL * 100 / COST).unsigned_abs();
+    let count = |places: usize| Amount::Count(places as u64);
     let burst = (MOST / COST).unsigned_abs();
     [
         limit(
@@ -29,6 +31,9 @@ pub(crate) fn limits() -> [Limit; 5] {
             Amount::Count(MAX_REFUSED.into()),
             "more repetitions of what was proved not to be processed",
         ),
+        limit("calls_in_flight", count(CALLS), "unary calls of one application at once"),
+        limit("streams_in_flight", count(STREAMS), "streams of one application at once"),
+        limit("waiting_calls", count(WAITING), "calls that wait for an instance at once"),
         limit(
             "deadline_slack",
             Amount::Time(SLACK),

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tonic::Code;
 use tracing::Span;
 
+use super::bulkhead::Place;
 use crate::{contract::Method, telemetry::span};
 
 /// Tells metrics and trace how a call ended.
@@ -15,28 +16,41 @@ pub(crate) struct Outcome {
     method: Option<Arc<Method>>,
     span: Span,
     started: Instant,
-    code: Option<Code>,
+    ended: Option<(Code, Option<Instant>)>,
+    /// The call's place in the bulkhead of its destination.
+    place: Option<Place>,
 }
 
 impl Outcome {
-    pub(crate) fn new(method: Option<Arc<Method>>, span: Span) -> Self {
+    pub(crate) fn new(method: Option<Arc<Method>>, span: Span, started: Instant) -> Self {
         if let Some(method) = &method {
             method.called.start();
         }
-        Self { method, span, started: Instant::now(), code: None }
+        Self { method, span, started, ended: None, place: None }
+    }
+
+    /// Holds a place in the bulkhead until the call has ended.
+    pub(crate) fn hold(&mut self, place: Place) {
+        self.place = Some(place);
     }
 
     /// The first decision stands.
     pub(crate) fn decide(&mut self, code: Code) {
-        self.code.get_or_insert(code);
+        self.ended.get_or_insert((code, None));
+    }
+
+    /// As [`Outcome::decide`], at a moment that is known.
+    pub(crate) fn decide_at(&mut self, code: Code, now: Instant) {
+        self.ended.get_or_insert((code, Some(now)));
     }
 }
 
 impl Drop for Outcome {
     fn drop(&mut self) {
-        let code = self.code.unwrap_or(Code::Cancelled);
+        let (code, at) = self.ended.unwrap_or((Code::Cancelled, None));
         if let Some(method) = &self.method {
-            method.called.finish(code, self.started.elapsed());
+            let at = at.unwrap_or_else(Instant::now);
+            method.called.finish(code, at.saturating_duration_since(self.started));
         }
         span::outcome(&self.span, code, code != Code::Ok);
     }

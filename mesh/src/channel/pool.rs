@@ -1,31 +1,51 @@
-//! The instances of one application that a call may be sent to, and the choice
-//! among them.
+//! The instances of one application that a call may be sent to: followed from a
+//! resolver's view, waited for when there is none.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use tokio::{
-    sync::{Notify, watch},
+    sync::watch,
     task::{AbortHandle, JoinHandle},
-    time::Instant,
+    time::{Instant, MissedTickBehavior},
 };
 
-use super::endpoint::{Endpoint, Permit};
-use crate::resolver::{Target, View};
+use super::{
+    bulkhead::Bulkhead,
+    endpoint::Endpoint,
+    permit::{Ask, Permit},
+    rotation::Rotation,
+    standing::Standing,
+};
+use crate::{
+    resolver::{Target, View},
+    telemetry::destinations::Destination,
+};
 
 /// How long a call waits for an instance, at most: long enough for a process to
 /// be started again by its supervisor.
 pub(super) const PICK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Outcomes are judged in windows of this length (gRFC A50's interval).
+const WINDOW: Duration = Duration::from_secs(10);
+/// How long an instance that left the view is remembered: longer than a registry
+/// flaps, shorter than an address takes to find a new owner.
+const REMEMBERED: Duration = Duration::from_secs(300);
+/// Most instances that are remembered.
+const MAX_REMEMBERED: usize = 256;
 
 /// The pick set of one application.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    state: Arc<PoolState>,
+    rotation: Arc<Rotation>,
     task: JoinHandle<()>,
+}
+
+/// Why a call has no instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unpicked {
+    /// There is none, and none came.
+    Nobody,
+    /// There is none, and enough others wait for one.
+    Crowded,
 }
 
 impl Drop for Pool {
@@ -34,88 +54,42 @@ impl Drop for Pool {
     }
 }
 
-/// What the endpoints' tasks and the calls share.
-#[derive(Debug, Default)]
-pub(crate) struct PoolState {
-    ready: ArcSwap<Vec<Arc<Endpoint>>>,
-    /// Serialises changes of `ready`; never held across a wait.
-    changing: Mutex<()>,
-    changed: Notify,
-}
-
-impl PoolState {
-    pub(crate) fn add(&self, endpoint: &Arc<Endpoint>) {
-        self.change(|ready| ready.push(endpoint.clone()));
-        self.changed.notify_waiters();
-    }
-
-    pub(crate) fn remove(&self, endpoint: &Arc<Endpoint>) {
-        self.change(|ready| ready.retain(|other| !Arc::ptr_eq(other, endpoint)));
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Endpoint>>)) {
-        let _one_at_a_time = self.changing.lock().expect("no change panics");
-        let mut ready = self.ready.load().to_vec();
-        change(&mut ready);
-        self.ready.store(Arc::new(ready));
-    }
-
-    /// An instance of the pick set with a usable connection.
-    fn try_pick(&self) -> Option<Permit> {
-        let ready = self.ready.load();
-        match ready.as_slice() {
-            [] => None,
-            [only] => only.acquire(),
-            several => {
-                // Power of two choices: nearly as even as the least loaded of
-                // all, without every caller running to the same one.
-                let first = fastrand::usize(..several.len());
-                let other = (first + fastrand::usize(1..several.len())) % several.len();
-                let (a, b) = (&several[first], &several[other]);
-                let (better, worse) = if b.load() < a.load() { (b, a) } else { (a, b) };
-                let drawn = better.acquire().or_else(|| worse.acquire());
-                drawn.or_else(|| several.iter().find_map(Endpoint::acquire))
-            }
-        }
-    }
-}
-
 impl Pool {
     /// Follows a resolver's view; must be called within a runtime.
-    pub(crate) fn follow(view: watch::Receiver<View>) -> Self {
-        let state = Arc::new(PoolState::default());
-        let task = tokio::spawn(follow(state.clone(), view));
-        Self { state, task }
+    pub(crate) fn follow(view: watch::Receiver<View>, destination: Arc<Destination>) -> Self {
+        let rotation = Rotation::new(destination);
+        let task = tokio::spawn(follow(rotation.clone(), view));
+        Self { rotation, task }
     }
 
     /// An instance to call. Waits for one up to two seconds, since a call that has
     /// not left loses nothing by waiting; but never to the end of its deadline,
     /// since "nobody is there" tells its caller more than "too late".
-    pub(crate) async fn pick(&self, deadline: Option<Instant>) -> Option<Permit> {
-        if let Some(permit) = self.state.try_pick() {
-            return Some(permit);
+    pub(crate) async fn pick(&self, ask: Ask, bulkhead: &Bulkhead) -> Result<Permit, Unpicked> {
+        if let Some(permit) = self.rotation.pick(ask) {
+            return Ok(permit);
         }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let _place = bulkhead.wait().ok_or(Unpicked::Crowded)?;
+        let left = ask.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let patience = left.map_or(PICK_TIMEOUT, |left| PICK_TIMEOUT.min(left * 3 / 4));
-        tokio::time::timeout(patience, self.wait()).await.ok()
+        tokio::time::timeout(patience, self.wait(ask)).await.map_err(|_| Unpicked::Nobody)
     }
 
-    async fn wait(&self) -> Permit {
+    async fn wait(&self, ask: Ask) -> Permit {
         loop {
             // Registered before the look, so that no change is missed between.
-            let mut changed = std::pin::pin!(self.state.changed.notified());
+            let mut changed = std::pin::pin!(self.rotation.changed.notified());
             changed.as_mut().enable();
-            if let Some(permit) = self.state.try_pick() {
+            if let Some(permit) = self.rotation.pick(ask) {
                 return permit;
             }
             changed.await;
         }
     }
 
-    /// Addresses of the instances that can be called now.
+    /// Addresses of the instances that are connected now.
     pub(crate) fn ready(&self) -> Vec<String> {
-        let ready = self.state.ready.load();
-        ready.iter().map(|endpoint| endpoint.target.address.clone()).collect()
+        self.rotation.addresses()
     }
 }
 
@@ -123,32 +97,112 @@ impl Pool {
 struct Kept {
     endpoint: Arc<Endpoint>,
     task: AbortHandle,
-    state: Arc<PoolState>,
+    rotation: Arc<Rotation>,
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
         self.task.abort();
-        self.state.remove(&self.endpoint);
+        self.rotation.remove(&self.endpoint);
     }
 }
 
-async fn follow(state: Arc<PoolState>, mut view: watch::Receiver<View>) {
+impl Kept {
+    fn connect(target: &Target, standing: Arc<Standing>, rotation: &Arc<Rotation>) -> Self {
+        let endpoint = Arc::new(Endpoint::new(target.clone(), standing, rotation));
+        let task = tokio::spawn(endpoint.clone().keep_connected(rotation.clone()));
+        Self { endpoint, task: task.abort_handle(), rotation: rotation.clone() }
+    }
+}
+
+async fn follow(rotation: Arc<Rotation>, mut view: watch::Receiver<View>) {
     let mut kept: HashMap<Target, Kept> = HashMap::new();
+    let mut past = Past::default();
+    let mut window = tokio::time::interval(WINDOW);
+    window.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut resolver_lives = true;
     loop {
         let targets = view.borrow_and_update().targets.clone();
-        kept.retain(|target, _| targets.contains(target));
+        let now = Instant::now();
+        for (target, gone) in kept.extract_if(|target, _| !targets.contains(target)) {
+            past.remember(target, gone.endpoint.standing.clone(), now);
+        }
         for target in targets {
             kept.entry(target).or_insert_with_key(|target| {
-                let endpoint = Arc::new(Endpoint::new(target.clone()));
-                let task = tokio::spawn(endpoint.clone().keep_connected(state.clone()));
-                Kept { endpoint, task: task.abort_handle(), state: state.clone() }
+                let standing = past.recall(target, now);
+                let standing =
+                    standing.unwrap_or_else(|| Arc::new(Standing::new(rotation.epoch.tick(now))));
+                Kept::connect(target, standing, &rotation)
             });
         }
-        if view.changed().await.is_err() {
-            // The resolver is gone; its last view stands for as long as this
-            // pool is used.
-            std::future::pending::<()>().await;
+        rotation.know(kept.len());
+        loop {
+            tokio::select! {
+                changed = view.changed(), if resolver_lives => {
+                    // Is the resolver gone, its last view stands for as long as
+                    // this pool is used.
+                    resolver_lives = changed.is_ok();
+                    break;
+                }
+                _ = window.tick() => rotation.sweep(),
+            }
         }
+    }
+}
+
+/// What was known of instances that left the view, in case they come back.
+#[derive(Default)]
+struct Past(HashMap<Target, (Arc<Standing>, Instant)>);
+
+impl Past {
+    fn remember(&mut self, target: Target, standing: Arc<Standing>, now: Instant) {
+        self.0.retain(|_, (_, since)| now.duration_since(*since) < REMEMBERED);
+        if self.0.len() >= MAX_REMEMBERED {
+            let oldest = self.0.iter().min_by_key(|(_, (_, since))| *since);
+            if let Some(oldest) = oldest.map(|(target, _)| target.clone()) {
+                self.0.remove(&oldest);
+            }
+        }
+        self.0.insert(target, (standing, now));
+    }
+
+    fn recall(&mut self, target: &Target, now: Instant) -> Option<Arc<Standing>> {
+        let (standing, since) = self.0.remove(target)?;
+        (now.duration_since(since) < REMEMBERED).then_some(standing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::tick::Tick;
+
+    fn target(port: usize, instance: &str) -> Target {
+        Target { address: format!("127.0.0.1:{port}"), instance: instance.to_owned() }
+    }
+
+    fn standing() -> Arc<Standing> {
+        Arc::new(Standing::new(Tick::from_millis(1)))
+    }
+
+    #[test]
+    fn an_instance_that_flaps_keeps_its_standing_and_its_successor_does_not_inherit_it() {
+        let (mut past, now, known) = (Past::default(), Instant::now(), standing());
+        past.remember(target(1, "a"), known.clone(), now);
+        assert!(past.recall(&target(1, "b"), now).is_none(), "another process at that address");
+        assert!(Arc::ptr_eq(&past.recall(&target(1, "a"), now).unwrap(), &known));
+    }
+
+    #[test]
+    fn what_is_too_old_or_too_much_is_forgotten() {
+        let (mut past, now) = (Past::default(), Instant::now());
+        past.remember(target(0, ""), standing(), now);
+        assert!(past.recall(&target(0, ""), now + REMEMBERED).is_none());
+        for port in 0..2 * MAX_REMEMBERED {
+            let later = now + Duration::from_millis(port as u64);
+            past.remember(target(port, ""), standing(), later);
+        }
+        assert_eq!(past.0.len(), MAX_REMEMBERED);
+        assert!(past.recall(&target(0, ""), now).is_none(), "the oldest goes first");
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tonic::{Code, Status};
 
-use super::{endpoint::Permit, failure, outcome::Outcome};
+use super::{failure, outcome::Outcome, permit::Permit};
 use crate::{
     compression::{self, Unpacker},
     status,
@@ -32,7 +32,7 @@ pub struct ResponseBody {
     /// Made when the body is first waited for: most bodies are complete before.
     timer: Option<Pin<Box<Sleep>>>,
     outcome: Outcome,
-    _permit: Permit,
+    permit: Permit,
     _upload: Option<Upload>,
 }
 
@@ -120,7 +120,7 @@ impl ResponseBody {
             deadline,
             timer: None,
             outcome,
-            _permit: permit,
+            permit,
             _upload: upload,
         }
     }
@@ -144,6 +144,17 @@ impl ResponseBody {
         timer.as_mut().poll(cx)
     }
 
+    /// The stream has ended, with a status or, as no gRPC server does it, without.
+    /// Changes nothing when the headers had one.
+    fn end(&mut self, code: Option<Code>) {
+        let now = Instant::now();
+        self.outcome.decide_at(code.unwrap_or(Code::Unknown), now);
+        match code {
+            Some(code) => self.permit.ended(code, now),
+            None => self.permit.cut_short(now),
+        }
+    }
+
     fn fail(&mut self, status: Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.stage = Stage::Done;
         self.outcome.decide(status.code());
@@ -152,7 +163,9 @@ impl ResponseBody {
 
     fn fail_with(&mut self, error: &h2::Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         // A server that keeps the deadline too may be quicker to cancel.
-        let late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let now = Instant::now();
+        self.permit.broke(error, now);
+        let late = self.deadline.is_some_and(|deadline| deadline <= now);
         self.fail(if late { failure::deadline_exceeded() } else { failure::from_h2(error) })
     }
 
@@ -191,7 +204,10 @@ impl Body for ResponseBody {
             let frame = match self.poll_stream(cx) {
                 Poll::Ready(Some(Ok(frame))) => frame,
                 Poll::Ready(Some(Err(error))) => return self.fail_with(&error),
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(None) => {
+                    self.end(None);
+                    return Poll::Ready(None);
+                }
                 Poll::Pending => match self.poll_deadline(cx) {
                     Poll::Ready(()) => return self.fail(failure::deadline_exceeded()),
                     Poll::Pending => return Poll::Pending,
@@ -201,7 +217,7 @@ impl Body for ResponseBody {
                 Ok(None) => {}
                 Ok(Some(frame)) => {
                     if let Some(trailers) = frame.trailers_ref() {
-                        self.outcome.decide(code_of(trailers).unwrap_or(Code::Unknown));
+                        self.end(code_of(trailers));
                     }
                     return Poll::Ready(Some(Ok(frame)));
                 }

@@ -17,6 +17,7 @@ use std::{
 
 use tonic::Code;
 
+use super::destinations::Destinations;
 use crate::contract::{Contracts, Method};
 
 /// Upper bounds of the duration buckets, in microseconds. A66 proposes a list
@@ -62,7 +63,7 @@ impl MethodMetrics {
 }
 
 /// The page for Prometheus.
-pub(crate) fn page(contracts: &Contracts) -> String {
+pub(crate) fn page(contracts: &Contracts, destinations: &Destinations) -> String {
     let mut methods: Vec<&Method> = contracts.methods().map(AsRef::as_ref).collect();
     methods.sort_by(|a, b| a.path.cmp(&b.path));
     let mut page = String::new();
@@ -77,6 +78,7 @@ pub(crate) fn page(contracts: &Contracts) -> String {
             .collect();
         side_page(&mut page, side, &used);
     }
+    destinations.write(&mut page);
     process_page(&mut page);
     page
 }
@@ -149,11 +151,11 @@ pub fn resident_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-fn head(page: &mut String, name: &str, kind: &str, help: &str) {
+pub(super) fn head(page: &mut String, name: &str, kind: &str, help: &str) {
     line(page, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
 }
 
-fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
     writeln!(page, "{text}").expect("a String takes everything");
 }
 
@@ -188,7 +190,7 @@ mod tests {
         let method = contracts.method("/titan.mesh.v1.KeyService/ListKeys").unwrap();
         method.served.start();
         method.served.finish(Code::NotFound, Duration::from_millis(2));
-        let page = page(&contracts);
+        let page = page(&contracts, &Destinations::default());
         let labels = "grpc_method=\"titan.mesh.v1.KeyService/ListKeys\",grpc_status=\"NOT_FOUND\"";
         for expected in [
             format!("grpc_server_call_duration_seconds_bucket{{{labels},le=\"0.001\"}} 0\n"),

@@ -1,0 +1,157 @@
+//! A call's place on a connection, from the pick to the last trailer. It is
+//! given back on drop, so that an error, a cancellation and a good end are alike,
+//! and it tells the instance's standing what the call has shown, once.
+
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use http::{Response, StatusCode};
+use tokio::time::Instant;
+use tonic::Code;
+
+use super::{
+    breaker::Trial,
+    endpoint::{Connection, Endpoint},
+    response::code_of,
+    standing::Finished,
+    verdict::Verdict,
+};
+use crate::contract::Method;
+
+/// Which end of a call tells how quick its instance is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// The last trailer.
+    Unary,
+    /// The headers: how long the messages go on is not the instance's merit. So
+    /// it is with methods that no contract describes.
+    ServerStream,
+    /// Neither: the caller takes its time to send.
+    ClientStream,
+}
+
+impl Shape {
+    pub(crate) fn of(method: Option<&Method>) -> Self {
+        match method {
+            Some(method) if method.client_streaming => Self::ClientStream,
+            Some(method) if !method.server_streaming => Self::Unary,
+            _ => Self::ServerStream,
+        }
+    }
+}
+
+/// What a call needs to know of itself to be sent somewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) shape: Shape,
+}
+
+/// A call's place on a connection.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    endpoint: Arc<Endpoint>,
+    pub(crate) connection: Arc<Connection>,
+    ask: Ask,
+    began: Instant,
+    probe: bool,
+    settled: bool,
+}
+
+impl Permit {
+    /// A place that was counted on both, by [`Endpoint::acquire`].
+    pub(super) fn new(
+        endpoint: Arc<Endpoint>,
+        connection: Arc<Connection>,
+        ask: Ask,
+        began: Instant,
+    ) -> Self {
+        Self { endpoint, connection, ask, began, probe: false, settled: false }
+    }
+
+    /// The same call, with the reservation of its instance's breaker.
+    pub(super) fn with_probe(mut self) -> Self {
+        self.probe = true;
+        self
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The response's headers are there.
+    pub(crate) fn answered<B>(&mut self, response: &Response<B>) {
+        let status = response.status();
+        if let Some(code) = code_of(response.headers()) {
+            self.ended(code, Instant::now());
+        } else if status != StatusCode::OK {
+            // Something that speaks no gRPC stands in the instance's place.
+            let failed = status.is_server_error();
+            let verdict = if failed { Verdict::Failed } else { Verdict::Silent };
+            self.settle(verdict, Instant::now());
+        } else if self.ask.shape != Shape::Unary {
+            self.settle(Verdict::Served, Instant::now());
+        }
+    }
+
+    /// The server has told how the call ended.
+    pub(crate) fn ended(&mut self, code: Code, now: Instant) {
+        let verdict = Verdict::of_code(code);
+        if self.settled && verdict == Verdict::Failed && code != Code::Unavailable {
+            // A stream that began well. UNAVAILABLE is how a drain ends it.
+            self.learn(Verdict::Failed, now);
+        }
+        self.settle(verdict, now);
+    }
+
+    /// The response ended without telling how.
+    pub(crate) fn cut_short(&mut self, now: Instant) {
+        self.settle(Verdict::Failed, now);
+    }
+
+    /// The stream has failed.
+    pub(crate) fn broke(&mut self, error: &h2::Error, now: Instant) {
+        if error.is_go_away() || error.is_io() {
+            self.connection.retire();
+        }
+        let of_stream = Verdict::of_error(error);
+        let verdict = of_stream.unwrap_or_else(|| {
+            let first = self.connection.blame();
+            if first { Verdict::Failed } else { Verdict::Silent }
+        });
+        // A server that keeps the deadline too may be quicker to end the stream.
+        self.settle(if self.late(now) { Verdict::Late } else { verdict }, now);
+    }
+
+    fn late(&self, now: Instant) -> bool {
+        self.ask.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// The first verdict stands, and ends the call's part in the instance's load.
+    fn settle(&mut self, verdict: Verdict, now: Instant) {
+        if !mem::replace(&mut self.settled, true) {
+            self.endpoint.in_flight.fetch_sub(1, Relaxed);
+            self.learn(verdict, now);
+            self.probe = false;
+        }
+    }
+
+    fn learn(&self, verdict: Verdict, now: Instant) {
+        let measured = self.ask.shape != Shape::ClientStream;
+        let took = measured.then(|| now.saturating_duration_since(self.began));
+        let trial = Trial { began: self.endpoint.epoch.tick(self.began), probe: self.probe };
+        self.endpoint.learn(Finished { verdict, took, trial }, now);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.settled {
+            let now = Instant::now();
+            self.settle(if self.late(now) { Verdict::Late } else { Verdict::Silent }, now);
+        }
+        self.connection.in_flight.fetch_sub(1, Relaxed);
+    }
+}
