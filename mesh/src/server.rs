@@ -243,7 +243,9 @@ impl Server {
         let mut member = Member::new(&self.app, address, self.served())?;
         let (reporter, shared) = self.share(contracts).await?;
 
-        let connections = tokio::spawn(accept(shared.clone(), listener));
+        // Ends with this future: a port must not outlive its server.
+        let mut connections = JoinSet::new();
+        connections.spawn(accept(shared.clone(), listener));
         let mut background = JoinSet::new();
         for (name, task) in std::mem::take(&mut self.tasks) {
             background.spawn(call::detached(async move {
@@ -332,12 +334,12 @@ impl Server {
         }
     }
 
-    async fn finish(shared: &Shared, connections: tokio::task::JoinHandle<()>) {
+    async fn finish(shared: &Shared, mut connections: JoinSet<()>) {
         let limit = shared.limits.drain_timeout;
         let ended = tokio::time::timeout(limit, async {
             shared.until_idle().await;
             // Ends when the last connection has sent what it holds.
-            let _ = connections.await;
+            connections.join_next().await;
         });
         match ended.await {
             Ok(()) => tracing::info!("drained"),
