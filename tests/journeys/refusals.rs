@@ -118,24 +118,23 @@ fn random_requests_leave_no_fault_in_any_route() {
     assert_eq!(owner.get("/v1/projects").status, 200);
 }
 
-/// Every operation that the edge describes.
+/// Every operation that the edge describes, on the project where there is one;
+/// but nobody deletes it, or only 404 would be left to be tested.
 fn routes(edge: &Client, project: &str) -> Vec<(String, String)> {
     let openapi = edge.get("/openapi.json").ok();
-    let paths = openapi["paths"].as_object().unwrap();
     let project = project.trim_start_matches("/v1/projects/");
-    paths
-        .iter()
-        .flat_map(|(path, operations)| {
-            let path = path.replace("{project}", project);
-            let methods = operations.as_object().unwrap().keys();
-            let methods = methods.filter(|method| {
-                ["get", "post", "patch", "delete", "put"].contains(&method.as_str())
-            });
-            methods.map(move |method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
-        })
-        // Deleting the project under test would leave only 404 to be tested.
-        .filter(|(method, _)| method != "DELETE")
-        .collect()
+    let mut routes = Vec::new();
+    for (path, operations) in openapi["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            let path = match method.as_str() {
+                "delete" => path.clone(),
+                "get" | "post" | "patch" | "put" => path.replace("{project}", project),
+                _ => continue,
+            };
+            routes.push((method.to_uppercase(), path));
+        }
+    }
+    routes
 }
 
 /// A generator that repeats (SplitMix64).

@@ -112,9 +112,10 @@ impl System {
     /// Ends a process as a crash does, and tells which one it was.
     pub fn kill(&self, app: &str) -> u64 {
         let pid = self.process(app)["pid"].as_u64().unwrap_or_default();
-        if pid != 0 {
+        let process = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(process) = process {
             // It may have ended by itself a moment ago.
-            let _ = Command::new("kill").args(["-9", &pid.to_string()]).output();
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
         }
         pid
     }
