@@ -21,18 +21,12 @@ pub mod transcode;
 use std::net::SocketAddr;
 
 use mesh::{App, Instances, Member, ServeError};
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    sync::watch,
-};
+use tokio::{net::TcpListener, sync::watch};
 
 pub use config::Config;
 pub use readiness::{Application, Readiness, Report};
 
 use crate::{discovery::Discovery, edge::Edge, schema::Live};
-
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
 
 /// An edge with an open port.
 #[derive(Debug)]
@@ -53,7 +47,7 @@ impl Gateway {
     /// # Errors
     /// When one of them cannot be had.
     pub fn bind(app: App, config: Config) -> Result<Gateway, ServeError> {
-        let (listener, address) = listen(config.listen)?;
+        let (listener, address) = mesh::listen(config.listen)?;
         let member = app.join(address)?;
         let (live, readiness) = (Live::default(), Readiness::default());
         Ok(Gateway { app, config, listener, address, member, live, readiness })
@@ -100,17 +94,4 @@ impl Gateway {
         }
         app.flush_telemetry().await;
     }
-}
-
-fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let bind = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A restarted process must have its port back while old connections linger.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
-        let bound = listener.local_addr()?;
-        Ok((listener, bound))
-    };
-    bind().map_err(|source| ServeError::Listen { address, source })
 }

@@ -8,6 +8,7 @@
 
 mod connection;
 mod handle;
+mod limits;
 mod outcome;
 pub(crate) mod overload;
 pub(crate) mod request;
@@ -26,12 +27,13 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use tokio::{
-    net::{TcpListener, TcpSocket},
+    net::TcpListener,
     sync::{Notify, watch},
     task::JoinSet,
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
+pub(crate) use self::limits::Limits;
 use self::overload::Overload;
 pub use self::{request::RequestBody, routes::Routes};
 use crate::{
@@ -39,50 +41,10 @@ use crate::{
     call,
     contract::{Access, ContractError, Contracts},
     identity::{MeshKey, Verifier},
+    listen::listen,
     member::{Member, Served},
     reflection,
-    settings::Settings,
 };
-
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
-
-/// What a server bounds, and when it lets go.
-#[derive(Clone, Debug)]
-pub(crate) struct Limits {
-    /// Largest message, unpacked; gRPC's own default.
-    pub(crate) max_message_bytes: usize,
-    /// Answers of at least so many bytes are packed when their caller unpacks.
-    pub(crate) compress_from: Option<usize>,
-    /// Largest header block.
-    pub(crate) max_header_bytes: u32,
-    /// Calls at once on one connection.
-    pub(crate) max_streams: u32,
-    /// Connections at once.
-    pub(crate) max_connections: usize,
-    /// A connection older than this is asked to come again, so that load spreads
-    /// to new instances.
-    pub(crate) max_connection_age: Duration,
-    /// Between leaving the registry and refusing new calls.
-    pub(crate) lame_duck: Duration,
-    /// For calls to end.
-    pub(crate) drain_timeout: Duration,
-}
-
-impl Limits {
-    pub(crate) fn read(settings: &mut Settings) -> Self {
-        Self {
-            max_message_bytes: settings.get("max_message_bytes", 4 << 20),
-            compress_from: settings.optional("compress_from"),
-            max_header_bytes: settings.get("max_header_bytes", 16 << 10),
-            max_streams: settings.get("max_streams", 1_000),
-            max_connections: settings.get("max_connections", 10_000),
-            max_connection_age: settings.get("max_connection_age", Duration::from_secs(3_600)),
-            lame_duck: settings.get("lame_duck", Duration::from_millis(200)),
-            drain_timeout: settings.get("drain_timeout", Duration::from_secs(25)),
-        }
-    }
-}
 
 /// What every connection and call of a server uses.
 pub(crate) struct Shared {
@@ -349,22 +311,6 @@ impl Server {
             }
         }
     }
-}
-
-pub(crate) fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let bind = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        }?;
-        // A restarted process must have its port back while old connections linger.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
-        let bound = listener.local_addr()?;
-        Ok((listener, bound))
-    };
-    bind().map_err(|source| ServeError::Listen { address, source })
 }
 
 /// Accepts connections until the process drains; returns when the last one is
