@@ -49,6 +49,18 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Cuts the application off, as a crash does; returns when its port is closed.
+    pub async fn kill(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+        // What the server had spawned ends a moment after it.
+        while tokio::net::TcpStream::connect(self.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.task.abort();

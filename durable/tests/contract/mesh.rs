@@ -40,7 +40,7 @@ async fn a_consumer_goes_on_where_it_was_when_its_producer_comes_back() {
         reaches(&store, 1).await;
 
         let listen = running.address.to_string();
-        drop(running);
+        running.kill().await;
         append(&producer, "a", Expected::Any, &[tick(2)]).await.unwrap();
         let again = mesh.app_with("producer", &[("listen", &listen)]);
         let _running = mesh.serve_app(&again, DESCRIPTORS, routes()).await;
