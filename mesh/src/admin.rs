@@ -13,15 +13,14 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
 
-use crate::app::App;
+use crate::{app::App, net::Listener};
 
 /// A probe that sends its header more slowly than this is none.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves the pages until it is dropped.
-pub(crate) async fn serve(app: App, ready: Arc<AtomicBool>, listener: TcpListener) {
+pub(crate) async fn serve(app: App, ready: Arc<AtomicBool>, mut listener: Listener) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of file descriptors: more come when connections end.

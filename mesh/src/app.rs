@@ -15,6 +15,7 @@ use crate::{
     contract::Contracts,
     identity::{AUDIENCE, DEFAULT_ISSUER, MeshKey, Verifier, process::Prover},
     member::{Member, Served},
+    net::{Listener, Network, Tcp},
     proto::key_service_client::KeyServiceClient,
     resolver::{
         Resolver, Target, View,
@@ -113,12 +114,24 @@ impl App {
     /// Every mistake in the settings, the service's included.
     pub fn new(mut settings: Settings) -> Result<Self, SettingsError> {
         let mesh_key = mesh_key(&mut settings);
-        Self::assemble(settings, mesh_key)
+        Self::assemble(settings, mesh_key, Arc::new(Tcp))
+    }
+
+    /// The same over another network than TCP: every connection that this process
+    /// opens or accepts, its admin port's included, goes through `network`. Only
+    /// the exporter of traces does not.
+    ///
+    /// # Errors
+    /// Those of [`App::new`].
+    pub fn over(network: Arc<dyn Network>, mut settings: Settings) -> Result<Self, SettingsError> {
+        let mesh_key = mesh_key(&mut settings);
+        Self::assemble(settings, mesh_key, network)
     }
 
     pub(crate) fn assemble(
         mut settings: Settings,
         mesh_key: Option<MeshKey>,
+        network: Arc<dyn Network>,
     ) -> Result<Self, SettingsError> {
         let name = settings.app();
         let config = Config::read(&mut settings);
@@ -139,6 +152,7 @@ impl App {
             trace_ratio: telemetry_config.ratio,
             max_message_bytes: limits.max_message_bytes,
             destinations: Destinations::default(),
+            network,
         };
         let registry = config.registry.map(|address| {
             let channel = Channel::open("registry", fixed(&address), common.clone());
@@ -247,6 +261,16 @@ impl App {
 
     pub(crate) fn listen(&self) -> SocketAddr {
         self.inner.listen
+    }
+
+    /// Listens on this process's network.
+    pub(crate) fn bind(&self, address: SocketAddr) -> Result<(Listener, SocketAddr), ServeError> {
+        let listen = || {
+            let listener = self.inner.common.network.listen(address)?;
+            let bound = listener.local_addr()?;
+            Ok((listener, bound))
+        };
+        listen().map_err(|source| ServeError::Listen { address, source })
     }
 
     pub(crate) fn admin_listen(&self) -> SocketAddr {

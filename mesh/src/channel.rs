@@ -45,6 +45,7 @@ use crate::{
     Criticality,
     contract::Contracts,
     identity::process::Prover,
+    net::Network,
     resolver::View,
     telemetry::destinations::{Destination, Destinations},
 };
@@ -95,6 +96,8 @@ pub(crate) struct Common {
     pub(crate) max_message_bytes: usize,
     /// Counters of the applications that are called.
     pub(crate) destinations: Destinations,
+    /// How their instances are reached.
+    pub(crate) network: Arc<dyn Network>,
 }
 
 impl Shared {
@@ -119,7 +122,7 @@ impl Channel {
         let shared = Shared {
             app: app.to_owned(),
             authority,
-            pool: Pool::follow(view, destination.clone()),
+            pool: Pool::follow(view, destination.clone(), common.network.clone()),
             budget: Budget::default(),
             bulkhead: Bulkhead::default(),
             destination,

@@ -20,6 +20,7 @@ mod keepalive;
 mod listen;
 pub mod mask;
 mod member;
+pub mod net;
 pub mod proto;
 pub mod reflection;
 mod registrar;

@@ -1,6 +1,6 @@
 //! Opens a port to serve at.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -16,17 +16,21 @@ const BACKLOG: u32 = 1024;
 /// # Errors
 /// [`ServeError::Listen`] with the address, when the port cannot be had.
 pub fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let bind = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        }?;
-        // A restarted process must have its port back while old connections linger.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
+    let listen = || {
+        let listener = bind(address)?;
         let bound = listener.local_addr()?;
         Ok((listener, bound))
     };
-    bind().map_err(|source| ServeError::Listen { address, source })
+    listen().map_err(|source| ServeError::Listen { address, source })
+}
+
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A restarted process must have its port back while old connections linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }

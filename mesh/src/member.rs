@@ -12,9 +12,7 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use crate::{
-    admin, app::App, call, listen::listen, proto::Instance, registrar, server::ServeError,
-};
+use crate::{admin, app::App, call, proto::Instance, registrar, server::ServeError};
 
 /// A process that serves. Its admin port closes, and its lease runs out, when
 /// this is dropped.
@@ -38,7 +36,7 @@ pub(crate) struct Served {
 
 impl Member {
     pub(crate) fn new(app: &App, address: SocketAddr, served: Served) -> Result<Self, ServeError> {
-        let (listener, admin_address) = listen(app.admin_listen())?;
+        let (listener, admin_address) = app.bind(app.admin_listen())?;
         let ready = Arc::new(AtomicBool::new(false));
         let mut _admin = JoinSet::new();
         _admin.spawn(admin::serve(app.clone(), ready.clone(), listener));

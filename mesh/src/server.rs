@@ -27,7 +27,6 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use tokio::{
-    net::TcpListener,
     sync::{Notify, watch},
     task::JoinSet,
 };
@@ -41,8 +40,8 @@ use crate::{
     call,
     contract::{Access, ContractError, Contracts},
     identity::{MeshKey, Verifier},
-    listen::listen,
     member::{Member, Served},
+    net::Listener,
     reflection,
 };
 
@@ -201,7 +200,7 @@ impl Server {
     /// before anything is served.
     pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let contracts = self.compile()?;
-        let (listener, address) = listen(self.app.listen())?;
+        let (listener, address) = self.app.bind(self.app.listen())?;
         let mut member = Member::new(&self.app, address, self.served())?;
         let (reporter, shared) = self.share(contracts).await?;
 
@@ -315,7 +314,7 @@ impl Server {
 
 /// Accepts connections until the process drains; returns when the last one is
 /// closed.
-async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+async fn accept(shared: Arc<Shared>, mut listener: Listener) {
     let mut drain = shared.draining.subscribe();
     let mut connections = JoinSet::new();
     loop {

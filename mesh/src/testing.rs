@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     App, Channel, Routes, Server, Settings,
     identity::{AUDIENCE, Claims, MeshKey, SigningKey, unix_now},
+    net::Tcp,
     proto::{
         ListKeysRequest, ListKeysResponse,
         key_service_server::{KeyService, KeyServiceServer},
@@ -107,7 +108,8 @@ impl Mesh {
         ];
         all.extend_from_slice(pairs);
         let key = MeshKey::new(&self.mesh_key).expect("the key is long enough");
-        App::assemble(Settings::from_pairs(name, &all), Some(key)).expect("the settings are right")
+        App::assemble(Settings::from_pairs(name, &all), Some(key), Arc::new(Tcp))
+            .expect("the settings are right")
     }
 
     fn endpoints(&self) -> String {

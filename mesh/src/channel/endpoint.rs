@@ -13,7 +13,6 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use h2::{Ping, client::SendRequest};
 use tokio::{
-    net::TcpStream,
     sync::{Notify, oneshot},
     time::Instant,
 };
@@ -25,7 +24,12 @@ use super::{
     standing::{Finished, Standing},
     tick::Epoch,
 };
-use crate::{backoff::Backoff, keepalive, resolver::Target};
+use crate::{
+    backoff::Backoff,
+    keepalive,
+    net::{Network, Stream},
+    resolver::Target,
+};
 
 /// A connection beyond the first is opened when each one carries this many
 /// calls: one connection batches writes best, but all of its calls share one
@@ -58,6 +62,7 @@ pub(crate) struct Endpoint {
     rotation: Weak<Rotation>,
     /// Asks for a further connection.
     crowded: Notify,
+    network: Arc<dyn Network>,
 }
 
 /// One HTTP/2 connection.
@@ -97,7 +102,12 @@ impl Connection {
 }
 
 impl Endpoint {
-    pub(crate) fn new(target: Target, standing: Arc<Standing>, rotation: &Arc<Rotation>) -> Self {
+    pub(crate) fn new(
+        target: Target,
+        standing: Arc<Standing>,
+        rotation: &Arc<Rotation>,
+        network: Arc<dyn Network>,
+    ) -> Self {
         Self {
             target,
             connections: ArcSwap::default(),
@@ -106,6 +116,7 @@ impl Endpoint {
             epoch: rotation.epoch,
             rotation: Arc::downgrade(rotation),
             crowded: Notify::new(),
+            network,
         }
     }
 
@@ -199,7 +210,8 @@ impl Endpoint {
     }
 
     async fn connect_patiently(&self) -> io::Result<Arc<Connection>> {
-        let (send, driver, alive) = handshake(&self.target.address).await?;
+        let (send, driver, alive) =
+            handshake(self.network.connect(&self.target.address).await?).await?;
         let connection = Arc::new(Connection {
             send,
             in_flight: AtomicUsize::new(0),
@@ -221,19 +233,16 @@ impl Endpoint {
     }
 }
 
-/// Opens a connection. Besides it: what drives it, and the news that the peer
+/// Speaks HTTP/2 on a connection. Besides it: what drives it, and the news that the peer
 /// has answered a ping. Without that, a process whose kernel still accepts for
 /// it would be called.
 async fn handshake(
-    address: &str,
+    stream: Stream,
 ) -> io::Result<(
     SendRequest<Bytes>,
     impl Future<Output = ()> + Send + 'static,
     oneshot::Receiver<()>,
 )> {
-    let stream = TcpStream::connect(address).await?;
-    // A request is a few small frames: waiting to fill a packet only adds 40 ms.
-    stream.set_nodelay(true)?;
     let (send, mut connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

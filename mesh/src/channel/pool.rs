@@ -17,6 +17,7 @@ use super::{
     standing::Standing,
 };
 use crate::{
+    net::Network,
     resolver::{Target, View},
     telemetry::destinations::Destination,
 };
@@ -56,9 +57,13 @@ impl Drop for Pool {
 
 impl Pool {
     /// Follows a resolver's view; must be called within a runtime.
-    pub(crate) fn follow(view: watch::Receiver<View>, destination: Arc<Destination>) -> Self {
+    pub(crate) fn follow(
+        view: watch::Receiver<View>,
+        destination: Arc<Destination>,
+        network: Arc<dyn Network>,
+    ) -> Self {
         let rotation = Rotation::new(destination);
-        let task = tokio::spawn(follow(rotation.clone(), view));
+        let task = tokio::spawn(follow(rotation.clone(), view, network));
         Self { rotation, task }
     }
 
@@ -108,14 +113,23 @@ impl Drop for Kept {
 }
 
 impl Kept {
-    fn connect(target: &Target, standing: Arc<Standing>, rotation: &Arc<Rotation>) -> Self {
-        let endpoint = Arc::new(Endpoint::new(target.clone(), standing, rotation));
+    fn connect(
+        target: &Target,
+        standing: Arc<Standing>,
+        rotation: &Arc<Rotation>,
+        network: Arc<dyn Network>,
+    ) -> Self {
+        let endpoint = Arc::new(Endpoint::new(target.clone(), standing, rotation, network));
         let task = tokio::spawn(endpoint.clone().keep_connected(rotation.clone()));
         Self { endpoint, task: task.abort_handle(), rotation: rotation.clone() }
     }
 }
 
-async fn follow(rotation: Arc<Rotation>, mut view: watch::Receiver<View>) {
+async fn follow(
+    rotation: Arc<Rotation>,
+    mut view: watch::Receiver<View>,
+    network: Arc<dyn Network>,
+) {
     let mut kept: HashMap<Target, Kept> = HashMap::new();
     let mut past = Past::default();
     let mut window = tokio::time::interval(WINDOW);
@@ -132,7 +146,7 @@ async fn follow(rotation: Arc<Rotation>, mut view: watch::Receiver<View>) {
                 let standing = past.recall(target, now);
                 let standing =
                     standing.unwrap_or_else(|| Arc::new(Standing::new(rotation.epoch.tick(now))));
-                Kept::connect(target, standing, &rotation)
+                Kept::connect(target, standing, &rotation, network.clone())
             });
         }
         rotation.know(kept.len());

@@ -4,10 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use h2::server::Connection;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 use super::{Shared, drained, handle};
-use crate::keepalive;
+use crate::{keepalive, net::Stream};
 
 /// A client that has not sent its preface in this time is none.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ const MAX_PENDING_RESETS: usize = 32;
 
 /// Serves a connection until its peer leaves, it is too old, or the process
 /// drains; then until its last call has ended.
-pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr) {
     let mut drain = shared.draining.subscribe();
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&shared, stream)).await;
     let mut connection = match handshake {
@@ -59,13 +59,8 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
 
 async fn handshake(
     shared: &Shared,
-    stream: TcpStream,
-) -> Result<Connection<TcpStream, Bytes>, h2::Error> {
-    // An answer is a few small frames: waiting to fill a packet only adds 40 ms.
-    stream.set_nodelay(true).map_err(|error| {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-        h2::Error::from(h2::Reason::INTERNAL_ERROR)
-    })?;
+    stream: Stream,
+) -> Result<Connection<Stream, Bytes>, h2::Error> {
     h2::server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
