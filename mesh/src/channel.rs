@@ -12,6 +12,7 @@ mod balance;
 mod breaker;
 mod budget;
 mod bulkhead;
+mod choice;
 mod endpoint;
 mod failure;
 mod limits;
@@ -24,6 +25,7 @@ mod response;
 mod rotation;
 mod standing;
 mod tick;
+mod tried;
 mod verdict;
 
 use std::{

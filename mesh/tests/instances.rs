@@ -33,6 +33,8 @@ struct Fake {
     calls: Arc<AtomicU32>,
     takes: Duration,
     failing: Arc<AtomicBool>,
+    /// Set: answers UNAVAILABLE, which callers repeat.
+    away: Arc<AtomicBool>,
     /// Set: calls wait for a place in `go_on` once they have told `reached`.
     holding: Arc<AtomicBool>,
     reached: Arc<Notify>,
@@ -52,6 +54,9 @@ impl RegistryService for Fake {
         if self.failing.load(SeqCst) {
             // Not UNAVAILABLE, which would be repeated.
             return Err(Status::internal("on purpose"));
+        }
+        if self.away.load(SeqCst) {
+            return Err(Status::unavailable("on purpose"));
         }
         if self.holding.load(SeqCst) {
             self.reached.notify_one();
@@ -189,6 +194,21 @@ async fn an_instance_that_fails_is_left_alone_after_five_failures() {
     let results = stream::iter(0..300).then(|_| call(&client));
     let failed = results.filter(|result| std::future::ready(result.is_err())).count().await;
     assert!(failed <= 5, "{failed} calls were sent to it");
+}
+
+#[tokio::test]
+async fn a_repetition_goes_to_another_instance() {
+    for count in [2, 3] {
+        let mesh = Mesh::new().await;
+        let fakes: Vec<Fake> = (0..count).map(|_| Fake::default()).collect();
+        fakes[0].away.store(true, SeqCst);
+        let _running = serve(&mesh, &fakes).await;
+        let client = client(&mesh, count).await;
+        // Two attempts at most: at the same instance, the second would fail, too.
+        while fakes[0].calls() < 5 {
+            call(&client).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ pub(super) async fn run(
             && !handled.is_some_and(|call| call.repeated),
         retry: method.as_ref().map(|method| method.retry).unwrap_or_default(),
         shared: &shared,
-        ask: Ask { deadline, shape },
+        ask: Ask::new(deadline, shape),
         head,
     };
     let made = attempts.make(body).instrument(span);
@@ -186,9 +186,10 @@ impl Attempts<'_> {
         let mut backoff = Backoff::new(self.retry.initial_backoff, self.retry.max_backoff);
         let mut attempts = 1;
         let mut refused = 0;
+        let mut ask = self.ask;
         self.shared.budget.earn();
         loop {
-            let failure = match self.attempt(&mut payload, attempts - 1).await {
+            let failure = match self.attempt(&mut payload, &mut ask, attempts - 1).await {
                 Ok(answer) if !self.asks_to_repeat(&answer.response) => return Ok(answer),
                 Ok(answer) => Failure::declared(answer.response.headers()),
                 Err(failure) => failure,
@@ -225,9 +226,15 @@ impl Attempts<'_> {
     }
 
     /// Sends the request once and waits for the response's headers.
-    async fn attempt(&self, payload: &mut Payload, previous: u32) -> Result<Answer, Failure> {
-        let picked = self.shared.pool.pick(self.ask, &self.shared.bulkhead).await;
+    async fn attempt(
+        &self,
+        payload: &mut Payload,
+        ask: &mut Ask,
+        previous: u32,
+    ) -> Result<Answer, Failure> {
+        let picked = self.shared.pool.pick(ask, &self.shared.bulkhead).await;
         let mut permit = picked.map_err(|why| self.unpicked(why))?;
+        ask.avoid.add(permit.instance());
         let mut sender = permit.connection.sender();
         if let Err(error) = std::future::poll_fn(|cx| sender.poll_ready(cx)).await {
             permit.connection.retire();

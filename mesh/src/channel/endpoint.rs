@@ -18,7 +18,6 @@ use tokio::{
 };
 
 use super::{
-    balance::Candidate,
     permit::{Ask, Permit},
     rotation::Rotation,
     standing::{Finished, Standing},
@@ -53,10 +52,7 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 pub(crate) struct Endpoint {
     pub(crate) target: Target,
     connections: ArcSwap<Vec<Arc<Connection>>>,
-    /// Calls that the instance owes an answer, over all connections: unary ones
-    /// to the last trailer, streams to the headers.
-    pub(super) in_flight: AtomicUsize,
-    /// What is known of the instance.
+    /// What is known of the instance, its load included.
     pub(crate) standing: Arc<Standing>,
     pub(super) epoch: Epoch,
     rotation: Weak<Rotation>,
@@ -111,18 +107,12 @@ impl Endpoint {
         Self {
             target,
             connections: ArcSwap::default(),
-            in_flight: AtomicUsize::new(0),
             standing,
             epoch: rotation.epoch,
             rotation: Arc::downgrade(rotation),
             crowded: Notify::new(),
             network,
         }
-    }
-
-    /// What the choice among several looks at.
-    pub(crate) fn candidate(&self) -> Candidate<'_> {
-        self.standing.candidate(self.in_flight.load(Relaxed))
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -138,7 +128,7 @@ impl Endpoint {
     }
 
     /// A place on the least loaded connection, if one is usable.
-    pub(crate) fn acquire(self: &Arc<Self>, ask: Ask, now: Instant) -> Option<Permit> {
+    pub(crate) fn acquire(self: &Arc<Self>, ask: &Ask, now: Instant) -> Option<Permit> {
         let connections = self.connections.load();
         let usable = connections.iter().filter(|connection| connection.usable());
         let connection = usable.min_by_key(|connection| connection.in_flight.load(Relaxed))?;
@@ -146,7 +136,6 @@ impl Endpoint {
         if calls >= CALLS_PER_CONNECTION && connections.len() < MAX_CONNECTIONS {
             self.crowded.notify_one();
         }
-        self.in_flight.fetch_add(1, Relaxed);
         Some(Permit::new(self.clone(), connection.clone(), ask, now))
     }
 

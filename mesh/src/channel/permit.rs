@@ -16,6 +16,7 @@ use super::{
     endpoint::{Connection, Endpoint},
     response::code_of,
     standing::Finished,
+    tried::{Number, Tried},
     verdict::Verdict,
 };
 use crate::contract::Method;
@@ -42,11 +43,22 @@ impl Shape {
     }
 }
 
-/// What a call needs to know of itself to be sent somewhere.
+/// What a call needs to know of itself to be sent somewhere. It is small, and
+/// lent: the choice happens for every attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask {
     pub(crate) deadline: Option<Instant>,
     pub(crate) shape: Shape,
+    /// Whom the call has tried already: they are chosen only when nobody else
+    /// can be called.
+    pub(crate) avoid: Tried,
+}
+
+impl Ask {
+    /// A call's first attempt.
+    pub(crate) fn new(deadline: Option<Instant>, shape: Shape) -> Self {
+        Self { deadline, shape, avoid: Tried::default() }
+    }
 }
 
 /// A call's place on a connection.
@@ -54,21 +66,30 @@ pub(crate) struct Ask {
 pub(crate) struct Permit {
     endpoint: Arc<Endpoint>,
     pub(crate) connection: Arc<Connection>,
-    ask: Ask,
+    deadline: Option<Instant>,
+    shape: Shape,
     began: Instant,
     probe: bool,
     settled: bool,
 }
 
 impl Permit {
-    /// A place that was counted on both, by [`Endpoint::acquire`].
+    /// Takes a place in the instance's load; the connection has counted the call
+    /// already.
     pub(super) fn new(
         endpoint: Arc<Endpoint>,
         connection: Arc<Connection>,
-        ask: Ask,
+        ask: &Ask,
         began: Instant,
     ) -> Self {
-        Self { endpoint, connection, ask, began, probe: false, settled: false }
+        let Ask { deadline, shape, .. } = *ask;
+        endpoint.standing.calls.fetch_add(1, Relaxed);
+        Self { endpoint, connection, deadline, shape, began, probe: false, settled: false }
+    }
+
+    /// Whom to add to [`Ask::avoid`] when the call is repeated.
+    pub(crate) fn instance(&self) -> Number {
+        self.endpoint.standing.number
     }
 
     /// The same call, with the reservation of its instance's breaker.
@@ -91,7 +112,7 @@ impl Permit {
             let failed = status.is_server_error();
             let verdict = if failed { Verdict::Failed } else { Verdict::Silent };
             self.settle(verdict, Instant::now());
-        } else if self.ask.shape != Shape::Unary {
+        } else if self.shape != Shape::Unary {
             self.settle(Verdict::Served, Instant::now());
         }
     }
@@ -126,20 +147,20 @@ impl Permit {
     }
 
     fn late(&self, now: Instant) -> bool {
-        self.ask.deadline.is_some_and(|deadline| deadline <= now)
+        self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// The first verdict stands, and ends the call's part in the instance's load.
     fn settle(&mut self, verdict: Verdict, now: Instant) {
         if !mem::replace(&mut self.settled, true) {
-            self.endpoint.in_flight.fetch_sub(1, Relaxed);
+            self.endpoint.standing.calls.fetch_sub(1, Relaxed);
             self.learn(verdict, now);
             self.probe = false;
         }
     }
 
     fn learn(&self, verdict: Verdict, now: Instant) {
-        let measured = self.ask.shape != Shape::ClientStream;
+        let measured = self.shape != Shape::ClientStream;
         let took = measured.then(|| now.saturating_duration_since(self.began));
         let trial = Trial { began: self.endpoint.epoch.tick(self.began), probe: self.probe };
         self.endpoint.learn(Finished { verdict, took, trial }, now);

@@ -70,7 +70,7 @@ impl Pool {
     /// An instance to call. Waits for one up to two seconds, since a call that has
     /// not left loses nothing by waiting; but never to the end of its deadline,
     /// since "nobody is there" tells its caller more than "too late".
-    pub(crate) async fn pick(&self, ask: Ask, bulkhead: &Bulkhead) -> Result<Permit, Unpicked> {
+    pub(crate) async fn pick(&self, ask: &Ask, bulkhead: &Bulkhead) -> Result<Permit, Unpicked> {
         if let Some(permit) = self.rotation.pick(ask) {
             return Ok(permit);
         }
@@ -80,7 +80,7 @@ impl Pool {
         tokio::time::timeout(patience, self.wait(ask)).await.map_err(|_| Unpicked::Nobody)
     }
 
-    async fn wait(&self, ask: Ask) -> Permit {
+    async fn wait(&self, ask: &Ask) -> Permit {
         loop {
             // Registered before the look, so that no change is missed between.
             let mut changed = std::pin::pin!(self.rotation.changed.notified());

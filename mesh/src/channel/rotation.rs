@@ -10,12 +10,14 @@ use arc_swap::ArcSwap;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    balance,
+    balance::Candidate,
     breaker::{Cause, Change},
+    choice::{self, Choosable, OfThread},
     endpoint::Endpoint,
     outlier::{self, Routing},
     permit::{Ask, Permit},
     tick::Epoch,
+    tried::Number,
 };
 use crate::telemetry::destinations::{Destination, Detection};
 
@@ -130,39 +132,30 @@ impl Rotation {
         }
     }
 
-    /// An instance with a usable connection, if there is one. Cancelling the
-    /// call, that is dropping the permit, gives everything back.
-    pub(crate) fn pick(&self, ask: Ask) -> Option<Permit> {
+    /// An instance with a usable connection, if there is one: not of those whom
+    /// the call has tried, if there is another. Cancelling the call, that is
+    /// dropping the permit, gives everything back.
+    pub(crate) fn pick(&self, ask: &Ask) -> Option<Permit> {
         let snapshot = self.snapshot.load();
         let now = Instant::now();
-        for endpoint in &snapshot.ejected {
-            if let Some(probe) = self.probe(endpoint, ask, now) {
-                return Some(probe);
-            }
-        }
-        match snapshot.called.as_slice() {
-            [] => None,
-            [only] => only.acquire(ask, now),
-            several => self.choose(several, ask, now),
-        }
-    }
-
-    fn choose(&self, several: &[Arc<Endpoint>], ask: Ask, now: Instant) -> Option<Permit> {
         let tick = self.epoch.tick(now);
-        let (first, second) = balance::draw(several.len(), |count| fastrand::usize(..count));
-        let (first, second) = (&several[first], &several[second]);
-        let swap =
-            balance::second_is_better(&first.candidate(), &second.candidate(), tick, fastrand::f32);
-        let (better, worse) = if swap { (second, first) } else { (first, second) };
-        let permit = better.acquire(ask, now).or_else(|| worse.acquire(ask, now));
-        let permit =
-            permit.or_else(|| several.iter().find_map(|endpoint| endpoint.acquire(ask, now)))?;
-        permit.endpoint().standing.score.picked(tick);
-        Some(permit)
+        let tried = |endpoint: &Endpoint| ask.avoid.contains(endpoint.standing.number);
+        let probe = |endpoint| self.probe(endpoint, ask, now);
+        let mut fresh = snapshot.ejected.iter().filter(|endpoint| !tried(endpoint));
+        if let Some(permit) = fresh.find_map(probe) {
+            return Some(permit);
+        }
+        let take = |endpoint: &Arc<Endpoint>| {
+            let permit = endpoint.acquire(ask, now)?;
+            permit.endpoint().standing.score.picked(tick);
+            Some(permit)
+        };
+        choice::choose(&snapshot.called, &ask.avoid, tick, &mut OfThread, take)
+            .or_else(|| snapshot.ejected.iter().find_map(probe))
     }
 
     /// The one call at a time that tries an instance with an open breaker.
-    fn probe(&self, endpoint: &Arc<Endpoint>, ask: Ask, now: Instant) -> Option<Permit> {
+    fn probe(&self, endpoint: &Arc<Endpoint>, ask: &Ask, now: Instant) -> Option<Permit> {
         let tick = self.epoch.tick(now);
         let breaker = &endpoint.standing.breaker;
         if !breaker.reserve(tick) {
@@ -180,6 +173,16 @@ impl Rotation {
     pub(crate) fn addresses(&self) -> Vec<String> {
         let members = self.members.lock().expect("no change panics");
         members.connected.iter().map(|endpoint| endpoint.target.address.clone()).collect()
+    }
+}
+
+impl Choosable for Arc<Endpoint> {
+    fn number(&self) -> Number {
+        self.standing.number
+    }
+
+    fn candidate(&self) -> Candidate<'_> {
+        self.standing.candidate()
     }
 }
 

@@ -1,18 +1,26 @@
 //! What is known of one instance: its score and its breaker. It outlives the
 //! instance's connections and, for a while, its place in the resolver's view.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use super::{
     balance::{Candidate, Score},
     breaker::{Breaker, Change, Trial},
     tick::Tick,
+    tried::Number,
     verdict::Verdict,
 };
 
 /// An instance as its callers see it.
 #[derive(Debug)]
 pub(crate) struct Standing {
+    pub(crate) number: Number,
+    /// Calls that the instance owes an answer: unary ones to the last trailer,
+    /// streams to the headers.
+    pub(crate) calls: AtomicUsize,
     pub(crate) score: Score,
     pub(crate) breaker: Breaker,
 }
@@ -28,10 +36,17 @@ pub(crate) struct Finished {
 
 impl Standing {
     pub(crate) fn new(now: Tick) -> Self {
-        Self { score: Score::new(now), breaker: Breaker::new(now) }
+        Self {
+            number: Number::next(),
+            calls: AtomicUsize::new(0),
+            score: Score::new(now),
+            breaker: Breaker::new(now),
+        }
     }
 
-    pub(crate) fn candidate(&self, in_flight: usize) -> Candidate<'_> {
+    /// What the choice among several looks at.
+    pub(crate) fn candidate(&self) -> Candidate<'_> {
+        let in_flight = self.calls.load(Relaxed);
         Candidate { score: &self.score, in_flight, since: self.breaker.since() }
     }
 
