@@ -60,9 +60,12 @@ impl Registry {
 impl Resolver for Registry {
     fn watch(&self, app: &str) -> watch::Receiver<View> {
         let mut all = self.instances.clone();
+        // A channel may outlive its application and must not grow blind then.
+        let watching = self.clone();
         let app = app.to_owned();
         let (sender, receiver) = watch::channel(part(&all.borrow_and_update(), &app));
         tokio::spawn(async move {
+            let _watching = watching;
             loop {
                 tokio::select! {
                     changed = all.changed() => if changed.is_err() { return },
