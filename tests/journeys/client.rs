@@ -74,6 +74,11 @@ impl Client {
         self.with_token(session["accessToken"].as_str().unwrap())
     }
 
+    /// The user's access token.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().unwrap()
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], "")
     }

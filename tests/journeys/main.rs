@@ -12,6 +12,7 @@ mod grpcurl;
 mod python;
 mod refusals;
 mod rest;
+mod restart;
 mod system;
 mod tools;
 mod traces;
