@@ -4,5 +4,8 @@
 //! are looked at only while compiling.
 
 mod options;
+pub mod percent;
+pub mod route;
+pub mod template;
 
 pub use options::{Limits, ReadOptions, WriteOptions};
