@@ -9,6 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 
 use crate::{
     channel::{Channel, Common},
@@ -28,6 +29,7 @@ use crate::{
     },
     settings::{Settings, SettingsError},
     telemetry::{self, Telemetry, destinations::Destinations},
+    workers,
 };
 
 /// A process of the mesh. Clones are the same process.
@@ -42,6 +44,7 @@ struct Inner {
     admin_listen: SocketAddr,
     advertise: Option<String>,
     database: String,
+    workers: usize,
     limits: Limits,
     overload: Option<Arc<Overload>>,
     telemetry: Telemetry,
@@ -59,6 +62,7 @@ struct Config {
     listen: SocketAddr,
     admin_listen: SocketAddr,
     advertise: Option<String>,
+    workers: usize,
     database: String,
     registry: Option<String>,
     static_endpoints: Vec<(String, String)>,
@@ -67,13 +71,14 @@ struct Config {
 }
 
 impl Config {
-    fn read(settings: &mut Settings) -> Self {
+    fn read(settings: &mut Settings, workers: usize) -> Self {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let default_database = format!("sqlite:.titan/data/{}.db", settings.app());
         Self {
             listen: settings.get("listen", anywhere),
             admin_listen: settings.get("admin_listen", anywhere),
             advertise: settings.optional("advertise"),
+            workers: settings.get("workers", workers),
             database: settings.get("database", default_database),
             registry: settings.optional("registry"),
             static_endpoints: static_endpoints(settings),
@@ -114,27 +119,29 @@ impl App {
     /// Every mistake in the settings, the service's included.
     pub fn new(mut settings: Settings) -> Result<Self, SettingsError> {
         let mesh_key = mesh_key(&mut settings);
-        Self::assemble(settings, mesh_key, Arc::new(Tcp))
+        Self::assemble(settings, mesh_key, Arc::new(Tcp), workers::default_count())
     }
 
     /// The same over another network than TCP: every connection that this process
     /// opens or accepts, its admin port's included, goes through `network`. Only
-    /// the exporter of traces does not.
+    /// the exporter of traces does not. By default one runtime serves it, the one
+    /// that awaits: a network of another kind may belong to that.
     ///
     /// # Errors
     /// Those of [`App::new`].
     pub fn over(network: Arc<dyn Network>, mut settings: Settings) -> Result<Self, SettingsError> {
         let mesh_key = mesh_key(&mut settings);
-        Self::assemble(settings, mesh_key, network)
+        Self::assemble(settings, mesh_key, network, 0)
     }
 
     pub(crate) fn assemble(
         mut settings: Settings,
         mesh_key: Option<MeshKey>,
         network: Arc<dyn Network>,
+        workers: usize,
     ) -> Result<Self, SettingsError> {
         let name = settings.app();
-        let config = Config::read(&mut settings);
+        let config = Config::read(&mut settings, workers);
         let limits = Limits::read(&mut settings);
         let overload = overload::Config::read(&mut settings);
         let telemetry_config = telemetry::Config::read(&mut settings);
@@ -153,6 +160,7 @@ impl App {
             max_message_bytes: limits.max_message_bytes,
             destinations: Destinations::default(),
             network,
+            home: Handle::current(),
         };
         let registry = config.registry.map(|address| {
             let channel = Channel::open("registry", fixed(&address), common.clone());
@@ -174,6 +182,7 @@ impl App {
                 listen: config.listen,
                 admin_listen: config.admin_listen,
                 advertise: config.advertise,
+                workers: config.workers,
                 database: config.database,
                 limits,
                 overload: Overload::new(&overload),
@@ -206,6 +215,7 @@ impl App {
     pub fn channel(&self, app: &str) -> Channel {
         let mut channels = self.inner.channels.lock().expect("nothing panics while it is held");
         let open = || {
+            let _home = self.inner.common.home.enter();
             let view = self.inner.resolver.watch(app);
             Channel::open(app, view, self.inner.common.clone())
         };
@@ -257,6 +267,15 @@ impl App {
     /// A server to put services in.
     pub fn serve(&self) -> Server {
         Server::new(self.clone())
+    }
+
+    /// Setting `workers`: how many threads, each with a runtime of its own, serve
+    /// connections, by default one for each core; with 0 the runtime that awaits
+    /// serves. [`Server::until`] starts them; a process that serves on its own
+    /// does so with [`Workers::start`](crate::Workers::start).
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.inner.workers
     }
 
     pub(crate) fn listen(&self) -> SocketAddr {

@@ -38,6 +38,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, uri::Authority};
+use tokio::runtime::Handle;
 use tonic::{Status, body::Body};
 
 pub use self::response::ResponseBody;
@@ -100,6 +101,9 @@ pub(crate) struct Common {
     pub(crate) destinations: Destinations,
     /// How their instances are reached.
     pub(crate) network: Arc<dyn Network>,
+    /// The runtime of the process itself. A channel that is opened on a worker
+    /// outlives it.
+    pub(crate) home: Handle,
 }
 
 impl Shared {
@@ -111,7 +115,7 @@ impl Shared {
 }
 
 impl Channel {
-    /// A channel to the instances in a view; must be called within a runtime.
+    /// A channel to the instances in a view.
     pub(crate) fn open(
         app: &str,
         view: tokio::sync::watch::Receiver<View>,
@@ -121,6 +125,7 @@ impl Channel {
         // resolver's business.
         let authority = Authority::try_from(app).unwrap_or(Authority::from_static("mesh"));
         let destination = common.destinations.of(app);
+        let _home = common.home.enter();
         let shared = Shared {
             app: app.to_owned(),
             authority,

@@ -33,6 +33,7 @@ mod telemetry;
 pub mod testing;
 mod trace;
 pub mod validate;
+pub mod workers;
 
 pub use app::App;
 pub use backoff::Backoff;
@@ -45,6 +46,7 @@ pub use resolver::registry::{Instances, Registry};
 pub use server::{RequestBody, Routes, ServeError, Server};
 pub use settings::{Settings, SettingsError};
 pub use telemetry::metrics::resident_bytes;
+pub use workers::Workers;
 
 /// The mesh's own contracts and what they import, as an encoded
 /// `google.protobuf.FileDescriptorSet` with options and comments.

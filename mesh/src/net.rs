@@ -168,6 +168,37 @@ impl Stream {
     }
 }
 
+/// A stream without an I/O driver.
+#[derive(Debug)]
+pub(crate) struct Detached(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(std::net::TcpStream),
+    Other(Stream),
+}
+
+impl Stream {
+    /// Leaves the I/O driver of its runtime, so that it can be attached to
+    /// another's. A stream of another kind than TCP is used from anywhere.
+    pub(crate) fn detach(self) -> io::Result<Detached> {
+        Ok(Detached(match self.0 {
+            Bytes::Tcp(stream) => Kind::Tcp(stream.into_std()?),
+            other => Kind::Other(Self(other)),
+        }))
+    }
+}
+
+impl Detached {
+    /// A stream of the runtime within which this is called.
+    pub(crate) fn attach(self) -> io::Result<Stream> {
+        match self.0 {
+            Kind::Tcp(stream) => Ok(Stream::from(TcpStream::from_std(stream)?)),
+            Kind::Other(stream) => Ok(stream),
+        }
+    }
+}
+
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
         Self(Bytes::Tcp(stream))

@@ -25,7 +25,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{
+    FutureExt as _,
+    future::{self, BoxFuture},
+};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -41,9 +44,13 @@ use crate::{
     contract::{Access, ContractError, Contracts},
     identity::{MeshKey, Verifier},
     member::{Member, Served},
-    net::Listener,
     reflection,
+    workers::Workers,
 };
+
+/// For what still runs when every call has ended or was cut: a turn of its loop
+/// is all that a worker needs to end.
+const LAST_WORK: Duration = Duration::from_millis(100);
 
 /// What every connection and call of a server uses.
 pub(crate) struct Shared {
@@ -110,6 +117,9 @@ pub enum ServeError {
         /// Why not.
         source: io::Error,
     },
+    /// The threads that serve cannot be had.
+    #[error("cannot start the workers")]
+    Workers(#[source] io::Error),
     /// A contract that the mesh cannot carry out.
     #[error(transparent)]
     Contract(#[from] ContractError),
@@ -200,13 +210,20 @@ impl Server {
     /// before anything is served.
     pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let contracts = self.compile()?;
+        let workers = Workers::start(self.app.workers()).map_err(ServeError::Workers)?;
         let (listener, address) = self.app.bind(self.app.listen())?;
         let mut member = Member::new(&self.app, address, self.served())?;
         let (reporter, shared) = self.share(contracts).await?;
 
         // Ends with this future: a port must not outlive its server.
-        let mut connections = JoinSet::new();
-        connections.spawn(accept(shared.clone(), listener));
+        let connection = {
+            let shared = shared.clone();
+            move |stream, peer| connection::serve(shared.clone(), stream, peer)
+        };
+        let most = shared.limits.max_connections;
+        let mut draining = shared.draining.subscribe();
+        let connections = workers.serve(listener, most, connection, drained(&mut draining));
+        let mut connections = Box::pin(connections.fuse());
         let mut background = JoinSet::new();
         for (name, task) in std::mem::take(&mut self.tasks) {
             background.spawn(call::detached(async move {
@@ -219,14 +236,23 @@ impl Server {
             // Nobody may want to know.
             let _ = listening.send(address);
         }
-        stop.await;
-
-        for name in shared.routes.names().chain([""]) {
-            reporter.set_service_status(name, ServingStatus::NotServing).await;
+        let leaving = async {
+            stop.await;
+            for name in shared.routes.names().chain([""]) {
+                reporter.set_service_status(name, ServingStatus::NotServing).await;
+            }
+            member.leave().await;
+        };
+        tokio::select! {
+            () = leaving => {}
+            () = &mut connections => {}
         }
-        member.leave().await;
         shared.draining.send_replace(true);
         Self::finish(&shared, connections).await;
+        let held = workers.end(LAST_WORK).await;
+        if held > 0 {
+            tracing::warn!(workers = held, "workers that compute without an end were left behind");
+        }
         drop(background);
         self.app.flush_telemetry().await;
         Ok(())
@@ -295,48 +321,18 @@ impl Server {
         }
     }
 
-    async fn finish(shared: &Shared, mut connections: JoinSet<()>) {
+    async fn finish(shared: &Shared, connections: impl Future<Output = ()>) {
         let limit = shared.limits.drain_timeout;
-        let ended = tokio::time::timeout(limit, async {
-            shared.until_idle().await;
-            // Ends when the last connection has sent what it holds.
-            connections.join_next().await;
-        });
-        match ended.await {
-            Ok(()) => tracing::info!("drained"),
+        // A connection ends when it has sent what it holds.
+        let ended = future::join(shared.until_idle(), connections);
+        match tokio::time::timeout(limit, ended).await {
+            Ok(((), ())) => tracing::info!("drained"),
             Err(_) => {
                 let cut = shared.in_flight.load(Relaxed);
                 tracing::warn!(cut, "drain timed out; calls were cut");
             }
         }
     }
-}
-
-/// Accepts connections until the process drains; returns when the last one is
-/// closed.
-async fn accept(shared: Arc<Shared>, mut listener: Listener) {
-    let mut drain = shared.draining.subscribe();
-    let mut connections = JoinSet::new();
-    loop {
-        let full = connections.len() >= shared.limits.max_connections;
-        tokio::select! {
-            accepted = listener.accept(), if !full => match accepted {
-                Ok((stream, peer)) => {
-                    let serving = connection::serve(shared.clone(), stream, peer);
-                    connections.spawn(serving);
-                }
-                Err(error) => {
-                    // Out of file descriptors, or a peer that is gone already.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-            () = drained(&mut drain) => break,
-        }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
 }
 
 /// Returns when the process drains.

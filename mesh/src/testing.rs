@@ -108,7 +108,8 @@ impl Mesh {
         ];
         all.extend_from_slice(pairs);
         let key = MeshKey::new(&self.mesh_key).expect("the key is long enough");
-        App::assemble(Settings::from_pairs(name, &all), Some(key), Arc::new(Tcp))
+        // A test's runtime may have a paused clock, which no worker's shares.
+        App::assemble(Settings::from_pairs(name, &all), Some(key), Arc::new(Tcp), 0)
             .expect("the settings are right")
     }
 
