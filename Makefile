@@ -52,4 +52,5 @@ deny: ## Check licences and sources of the dependencies
 	else echo "cargo-deny is not on the PATH: licences are not checked"; fi
 
 bench: ## Measure hot paths beside their baselines and print ratios
+	cargo build --release -p bench
 	cargo run --release -p bench -- run $(BENCH) $(if $(QUICK),--quick)

@@ -28,10 +28,10 @@ pub(crate) struct Run {
     /// Only benches whose name begins with this: `mesh/`, `edge/rest`.
     #[arg(default_value = "")]
     pub(crate) only: String,
-    /// Fewer and shorter rounds: under a minute, and noisier.
+    /// Fewer and shorter rounds: under two minutes, and noisier.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Where the report goes.
+    /// Where the report goes; the same as Markdown goes beside it.
     #[arg(long, default_value = "target/bench/report.json")]
     pub(crate) report: PathBuf,
 }
@@ -43,6 +43,9 @@ pub(crate) struct Serve {
     /// What an edge calls.
     #[arg(long)]
     pub(crate) upstream: Option<String>,
+    /// Settings of the mesh beside the usual ones: `key=value`.
+    #[arg(long = "set")]
+    pub(crate) settings: Vec<String>,
 }
 
 #[derive(Group)]
@@ -55,20 +58,34 @@ pub(crate) struct Load {
     pub(crate) calls: usize,
     #[arg(long)]
     pub(crate) concurrency: usize,
+    /// Connections that the calls are spread over.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) connections: usize,
+    /// Bytes of a message, each way.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) size: usize,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) method: Method,
     /// Send a body, and this token with it.
     #[arg(long)]
     pub(crate) post: Option<String>,
+    /// Settings of the mesh beside the usual ones: `key=value`.
+    #[arg(long = "set")]
+    pub(crate) settings: Vec<String>,
 }
 
 /// What serves or loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
-    /// The mesh's server and channel, everything on, on a current-thread runtime.
+    /// The mesh's server and channel, everything on.
     Mesh,
     /// tonic as its documentation shows it.
     TonicMultiThread,
     /// tonic on a current-thread runtime.
     TonicCurrentThread,
+    /// The `h2` crate alone on both ends, on a current-thread runtime: what no
+    /// gRPC on top of it can beat.
+    H2,
     /// The gateway, on the multi-thread runtime that it runs on.
     Edge,
     /// A handler written by hand with axum, serde and tonic's channel.
@@ -86,6 +103,7 @@ impl Subject {
             Self::Mesh => "mesh",
             Self::TonicMultiThread => "tonic multi-thread",
             Self::TonicCurrentThread => "tonic current-thread",
+            Self::H2 => "h2 alone",
             Self::Edge => "titan edge",
             Self::AxumMultiThread => "axum by hand, multi-thread",
             Self::AxumCurrentThread => "axum by hand, current-thread",
@@ -96,4 +114,20 @@ impl Subject {
     pub(crate) fn multi_thread(self) -> bool {
         matches!(self, Self::TonicMultiThread | Self::AxumMultiThread | Self::Edge)
     }
+}
+
+/// The method that is called: all of them do the same, and each lacks one policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Method {
+    /// Every policy.
+    #[default]
+    Echo,
+    /// No deadline.
+    WithoutDeadline,
+    /// No rules of validation.
+    Unchecked,
+    /// No access rule.
+    Public,
+    /// Never repeated.
+    Once,
 }

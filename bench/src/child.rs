@@ -2,39 +2,82 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::args::Subject;
+use crate::{
+    args::{Method, Subject},
+    usage::Usage,
+};
 
 /// What a loading process measured.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Load {
+    /// Those that were measured.
     pub(crate) calls: f64,
+    /// Those, and what warmed up.
+    pub(crate) calls_ever: f64,
     pub(crate) wall_ns: f64,
-    pub(crate) cpu_ns: f64,
+    pub(crate) used: Usage,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
 }
 
+/// As what a process is started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Under<'a> {
+    /// Itself: the only one that times are taken from.
+    Nothing,
+    /// An allocator that counts.
+    Counter,
+    /// callgrind, which writes the file when the process ends.
+    Callgrind(&'a Path),
+}
+
+impl Under<'_> {
+    fn command(self) -> anyhow::Result<Command> {
+        let itself = std::env::current_exe()?;
+        Ok(match self {
+            Self::Nothing => Command::new(itself),
+            Self::Counter => Command::new(counted(&itself)?),
+            Self::Callgrind(file) => {
+                let mut command = Command::new("valgrind");
+                command.args(["-q", "--tool=callgrind"]);
+                command.arg(format!("--callgrind-out-file={}", file.display()));
+                command.arg(itself);
+                command
+            }
+        })
+    }
+}
+
+fn counted(itself: &Path) -> anyhow::Result<PathBuf> {
+    let counted = itself.with_file_name("bench-counted");
+    anyhow::ensure!(counted.exists(), "bench-counted is not built; `make bench` builds both");
+    Ok(counted)
+}
+
 /// A process of ours; it ends when this is dropped.
-pub(crate) struct Process {
+struct Process {
     child: Child,
-    input: ChildStdin,
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
 impl Process {
-    fn start(arguments: &[String]) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+    fn start(under: Under<'_>, arguments: &[String]) -> anyhow::Result<Self> {
+        let mut child = under
+            .command()?
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let input = child.stdin.take().context("stdin is piped")?;
+        let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().context("stdout is piped")?);
         Ok(Self { child, input, output })
     }
@@ -47,8 +90,16 @@ impl Process {
     }
 
     fn ask(&mut self, question: &str) -> anyhow::Result<String> {
-        writeln!(self.input, "{question}")?;
+        writeln!(self.input.as_mut().context("it was told to end")?, "{question}")?;
         self.line()
+    }
+
+    /// Waits for an orderly end, in which callgrind writes its file.
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.input = None;
+        let status = self.child.wait()?;
+        anyhow::ensure!(status.success(), "a process of the measurement failed: {status}");
+        Ok(())
     }
 }
 
@@ -68,11 +119,21 @@ pub(crate) struct Server {
     pub(crate) token: Option<String>,
 }
 
+/// How a serving process is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Serving<'a> {
+    pub(crate) subject: Subject,
+    pub(crate) upstream: Option<&'a str>,
+    pub(crate) settings: &'a [String],
+}
+
 impl Server {
-    pub(crate) fn start(subject: Subject, upstream: Option<&str>) -> anyhow::Result<Self> {
-        let mut arguments = vec!["serve".to_owned(), format!("--subject={}", value(subject))];
-        arguments.extend(upstream.map(|address| format!("--upstream={address}")));
-        let mut process = Process::start(&arguments)?;
+    pub(crate) fn start(serving: &Serving<'_>, under: Under<'_>) -> anyhow::Result<Self> {
+        let mut arguments =
+            vec!["serve".to_owned(), format!("--subject={}", value(&serving.subject))];
+        arguments.extend(serving.upstream.map(|address| format!("--upstream={address}")));
+        arguments.extend(serving.settings.iter().map(|pair| format!("--set={pair}")));
+        let mut process = Process::start(under, &arguments)?;
         let line = process.line()?;
         let (address, token) = line.split_once(' ').unzip();
         Ok(Self {
@@ -82,9 +143,42 @@ impl Server {
         })
     }
 
-    /// CPU time so far, in nanoseconds, of all its threads.
-    pub(crate) fn cpu_ns(&mut self) -> anyhow::Result<f64> {
-        Ok(self.process.ask("cpu")?.parse()?)
+    /// What it has used so far.
+    pub(crate) fn used(&mut self) -> anyhow::Result<Usage> {
+        Ok(serde_json::from_str(&self.process.ask("usage")?)?)
+    }
+
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        self.process.finish()
+    }
+}
+
+/// How an address is loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) calls: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) connections: usize,
+    /// Bytes of a message, each way.
+    pub(crate) size: usize,
+    pub(crate) method: Method,
+    /// Send a body, and this token with it; otherwise only ask.
+    pub(crate) post: Option<String>,
+    /// Of a mesh that calls.
+    pub(crate) settings: Vec<String>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            calls: 0,
+            concurrency: 16,
+            connections: 1,
+            size: 64,
+            method: Method::Echo,
+            post: None,
+            settings: Vec::new(),
+        }
     }
 }
 
@@ -95,43 +189,37 @@ pub(crate) struct Loader {
 
 impl Loader {
     /// Starts the process; it has warmed up when this returns.
-    pub(crate) fn start(subject: Subject, address: &str, plan: &Plan) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        subject: Subject,
+        address: &str,
+        plan: &Plan,
+        under: Under<'_>,
+    ) -> anyhow::Result<Self> {
         let mut arguments = vec![
             "load".to_owned(),
-            format!("--subject={}", value(subject)),
+            format!("--subject={}", value(&subject)),
             format!("--address={address}"),
             format!("--calls={}", plan.calls),
             format!("--concurrency={}", plan.concurrency),
+            format!("--connections={}", plan.connections),
+            format!("--size={}", plan.size),
+            format!("--method={}", value(&plan.method)),
         ];
         arguments.extend(plan.post.iter().map(|token| format!("--post={token}")));
-        let mut process = Process::start(&arguments)?;
+        arguments.extend(plan.settings.iter().map(|pair| format!("--set={pair}")));
+        let mut process = Process::start(under, &arguments)?;
         anyhow::ensure!(process.line()? == "ready", "the loading process is not ready");
         Ok(Self { process })
     }
 
     pub(crate) fn run(mut self) -> anyhow::Result<Load> {
-        Ok(serde_json::from_str(&self.process.ask("go")?)?)
+        let load = serde_json::from_str(&self.process.ask("go")?)?;
+        self.process.finish()?;
+        Ok(load)
     }
 }
 
-/// How an address is loaded.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) calls: usize,
-    pub(crate) concurrency: usize,
-    /// Send a body, and this token with it; otherwise only ask.
-    pub(crate) post: Option<String>,
-}
-
-fn value(subject: Subject) -> String {
-    use clap::ValueEnum as _;
-    let value = subject.to_possible_value().expect("no subject is skipped");
+fn value(given: &impl ValueEnum) -> String {
+    let value = given.to_possible_value().expect("no value is skipped");
     value.get_name().to_owned()
-}
-
-/// CPU time of this process so far, in nanoseconds.
-#[expect(clippy::cast_precision_loss, reason = "nanoseconds stay exact for a hundred days")]
-pub(crate) fn own_cpu_ns() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

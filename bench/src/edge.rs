@@ -3,53 +3,77 @@
 
 use crate::{
     args::Subject,
-    child::{Plan, Server},
-    report::Row,
-    run::{Effort, Sample, middle, sample},
+    child::{Plan, Server, Serving, Under},
+    report::{Report, Row, Table, median},
+    run::{Bench, Sample, sample},
 };
 
+/// The subject, then its baselines.
 const SUBJECTS: [Subject; 3] =
     [Subject::Edge, Subject::AxumMultiThread, Subject::AxumCurrentThread];
 
-pub(crate) fn bench(only: &str, effort: Effort) -> anyhow::Result<Vec<Row>> {
-    let mut rows = Vec::new();
+type Figure = fn(&Sample) -> f64;
+
+const FIGURES: [(&str, Figure); 3] = [
+    ("cpu_us_per_request", Sample::server_us_per_call),
+    ("p50_us", |sample| sample.load.p50_us),
+    ("p99_us", |sample| sample.load.p99_us),
+];
+
+pub(crate) fn bench(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     for (kind, post) in [("get", false), ("post", true)] {
         let name = format!("edge/rest/{kind}");
-        if name.starts_with(only) {
-            rows.extend(of(&name, post, effort)?);
+        if bench.wants(&name) {
+            let samples = measure(bench, post)?;
+            report.section(&table(&name, &samples));
+            report.rows(rows(&name, &samples));
         }
     }
-    Ok(rows)
+    Ok(())
 }
 
-fn of(name: &str, post: bool, effort: Effort) -> anyhow::Result<Vec<Row>> {
+fn measure(bench: &Bench<'_>, post: bool) -> anyhow::Result<Vec<Vec<Sample>>> {
     // All of them call the same service, whose cost is not counted.
-    let upstream = Server::start(Subject::Mesh, None)?;
+    let upstream = Serving { subject: Subject::Mesh, upstream: None, settings: &[] };
+    let upstream = Server::start(&upstream, Under::Nothing)?;
     let post = upstream.token.clone().filter(|_| post);
-    let plan = Plan { calls: effort.calls / 2, concurrency: 16, post };
-    let mut servers = SUBJECTS
-        .into_iter()
-        .map(|subject| {
-            let server = Server::start(subject, Some(&upstream.address))?;
-            Ok((subject, server, Vec::new()))
-        })
-        .collect::<anyhow::Result<Vec<(Subject, Server, Vec<Sample>)>>>()?;
-    for _ in 0..effort.rounds {
-        for (_, server, samples) in &mut servers {
-            samples.push(sample(server, Subject::Http, &plan)?);
+    let plan = Plan { calls: bench.effort.calls / 2, post, ..Plan::default() };
+    let mut servers = Vec::new();
+    for subject in SUBJECTS {
+        let serving = Serving { subject, upstream: Some(&upstream.address), settings: &[] };
+        servers.push(Server::start(&serving, Under::Nothing)?);
+    }
+    let mut samples = vec![Vec::new(); SUBJECTS.len()];
+    for _ in 0..bench.effort.rounds {
+        for (server, samples) in servers.iter_mut().zip(&mut samples) {
+            samples.push(sample(server, Subject::Http, &plan, Under::Nothing)?);
         }
     }
-    let (_, _, ours) = &servers[0];
+    Ok(samples)
+}
+
+fn rows(name: &str, samples: &[Vec<Sample>]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (baseline, _, theirs) in &servers[1..] {
-        for (metric, figure) in [
-            ("cpu_us_per_request", Sample::server_us_per_call as fn(&Sample) -> f64),
-            ("p50_us", |sample| sample.load.p50_us),
-            ("p99_us", |sample| sample.load.p99_us),
-        ] {
-            let (subject, base) = (middle(ours, figure), middle(theirs, figure));
-            rows.push(Row::new(name, (metric, "us"), subject, (baseline.name(), base)));
+    for (baseline, theirs) in SUBJECTS.into_iter().zip(samples).skip(1) {
+        for (metric, figure) in FIGURES {
+            let of = |samples: &[Sample]| samples.iter().map(figure).collect();
+            rows.push(Row::of(name, metric, of(&samples[0]), baseline.name(), of(theirs)));
         }
     }
-    Ok(rows)
+    rows
+}
+
+fn table(name: &str, samples: &[Vec<Sample>]) -> String {
+    let title = format!("{name}: of the edge's process, 16 requests in flight, in µs");
+    let columns = ["", "CPU per request", "p50", "p99", "titan / this"];
+    let mut table = Table::new(&title, &columns);
+    for (subject, theirs) in SUBJECTS.into_iter().zip(samples) {
+        let figures = FIGURES.map(|(_, figure)| median(theirs.iter().map(figure).collect()));
+        let of = |samples: &[Sample]| samples.iter().map(FIGURES[0].1).collect();
+        let ratio = Row::of(name, "", of(&samples[0]), subject.name(), of(theirs)).ratio;
+        let cells = figures.map(|figure| format!("{figure:.1}")).into_iter();
+        let name = [subject.name().to_owned()].into_iter();
+        table.row(name.chain(cells).chain([format!("{ratio:.2}")]));
+    }
+    table.finish()
 }

@@ -1,5 +1,8 @@
-//! The serving side: prints its address, then answers questions about its CPU
-//! time until its standard input ends.
+//! The serving side: prints its address, then answers every line of its standard
+//! input with what it has used so far, until the input ends.
+
+mod by_hand;
+mod issuer;
 
 use std::{
     io::{BufRead as _, Write as _},
@@ -7,18 +10,17 @@ use std::{
 };
 
 use anyhow::Context as _;
-use mesh::proto::key_service_server::KeyServiceServer;
+use mesh::{Settings, proto::key_service_server::KeyServiceServer};
 use titan::projects::v1::projects_service_server::ProjectsServiceServer;
 use tokio::net::TcpListener;
 
 use crate::{
     args::{Serve, Subject},
-    child::own_cpu_ns,
+    echo::{self, Echo, echo_service_server::EchoServiceServer},
     fixture::Memory,
+    floor,
+    usage::Usage,
 };
-
-mod by_hand;
-mod issuer;
 
 const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -29,8 +31,9 @@ pub(crate) fn serve(options: &Serve) -> anyhow::Result<()> {
     let upstream = || options.upstream.clone().context("an edge needs an upstream");
     runtime(options.subject)?.block_on(async {
         match options.subject {
-            Subject::Mesh => mesh().await,
+            Subject::Mesh => mesh(options).await,
             Subject::TonicMultiThread | Subject::TonicCurrentThread => tonic().await,
+            Subject::H2 => floor::serve(listener().await?).await,
             Subject::Edge => edge(upstream()?).await,
             Subject::AxumMultiThread | Subject::AxumCurrentThread => {
                 by_hand::serve(&upstream()?).await
@@ -50,9 +53,26 @@ pub(crate) fn runtime(subject: Subject) -> std::io::Result<tokio::runtime::Runti
     builder.enable_all().build()
 }
 
+/// Settings of an application of the mesh: its own, then those of the command
+/// line, which win.
+pub(crate) fn settings(
+    app: &'static str,
+    own: &[(&str, &str)],
+    given: &[String],
+) -> anyhow::Result<Settings> {
+    let mut pairs = own.to_vec();
+    for pair in given {
+        let (key, value) = pair.split_once('=').context("a setting is key=value")?;
+        pairs.retain(|(known, _)| *known != key);
+        pairs.push((key, value));
+    }
+    Ok(Settings::from_pairs(app, &pairs))
+}
+
 fn answer_questions() {
     for _question in std::io::stdin().lock().lines() {
-        tell(&format!("{}", own_cpu_ns()));
+        let usage = serde_json::to_string(&Usage::of_this_process());
+        tell(&usage.expect("numbers can be written"));
     }
     std::process::exit(0);
 }
@@ -64,30 +84,37 @@ fn tell(line: &str) {
     let _ = std::io::stdout().flush();
 }
 
-async fn mesh() -> anyhow::Result<()> {
+async fn listener() -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(LOOPBACK).await?;
+    tell(&listener.local_addr()?.to_string());
+    Ok(listener)
+}
+
+async fn mesh(options: &Serve) -> anyhow::Result<()> {
     let listen = free_address()?.to_string();
     let endpoints = format!("projects={listen}");
-    let pairs = [
+    let own = [
         ("listen", listen.as_str()),
         ("static_endpoints", endpoints.as_str()),
         ("token_keys", "projects"),
         ("log", "warn"),
     ];
-    let app = mesh::App::new(mesh::Settings::from_pairs("projects", &pairs))?;
+    let app = mesh::App::new(settings("projects", &own, &options.settings)?)?;
     let (keys, token) = issuer::new()?;
     let routes = mesh::Routes::new()
+        .add(EchoServiceServer::new(Echo))
         .add(ProjectsServiceServer::new(Memory))
         .add(KeyServiceServer::new(keys));
     tell(&format!("{listen} {token}"));
     let forever = std::future::pending();
-    Ok(app.serve().contracts(titan::DESCRIPTORS).routes(routes).until(forever).await?)
+    let server = app.serve().contracts(titan::DESCRIPTORS).contracts(echo::DESCRIPTORS);
+    Ok(server.routes(routes).until(forever).await?)
 }
 
 async fn tonic() -> anyhow::Result<()> {
-    let listener = TcpListener::bind(LOOPBACK).await?;
-    tell(&listener.local_addr()?.to_string());
+    let listener = listener().await?;
     let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-    let service = ProjectsServiceServer::new(Memory);
+    let service = EchoServiceServer::new(Echo);
     let server = tonic::transport::Server::builder().add_service(service);
     Ok(server.serve_with_incoming(incoming).await?)
 }
@@ -95,13 +122,13 @@ async fn tonic() -> anyhow::Result<()> {
 async fn edge(upstream: String) -> anyhow::Result<()> {
     let listen = free_address()?.to_string();
     let endpoints = format!("projects={upstream}");
-    let pairs = [
+    let own = [
         ("listen", listen.as_str()),
         ("static_endpoints", endpoints.as_str()),
         ("applications", "projects"),
         ("log", "warn"),
     ];
-    let mut settings = mesh::Settings::from_pairs("gateway", &pairs);
+    let mut settings = settings("gateway", &own, &[])?;
     let config = gateway::Config::read(&mut settings);
     let gateway = gateway::Gateway::bind(mesh::App::new(settings)?, config)?;
     let readiness = gateway.readiness();

@@ -12,7 +12,7 @@ use crate::{args::Load, fixture};
 
 pub(super) async fn load(options: &Load) -> anyhow::Result<()> {
     let (address, post) = (options.address.clone(), options.post.clone());
-    super::measure(options, move |calls| worker(address.clone(), post.clone(), calls)).await
+    super::measure(options, move |_, calls| worker(address.clone(), post.clone(), calls)).await
 }
 
 async fn worker(
