@@ -6,6 +6,8 @@
 //! a moment in which callers learn of it, GOAWAY; then calls end, or are cut when
 //! the time is up, and what was cut is reported.
 
+mod admit;
+mod answer;
 mod connection;
 mod handle;
 mod limits;
@@ -36,7 +38,7 @@ use tokio::{
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 pub(crate) use self::limits::Limits;
-use self::overload::Overload;
+use self::{overload::Overload, routes::Table};
 pub use self::{request::RequestBody, routes::Routes};
 use crate::{
     app::App,
@@ -54,8 +56,7 @@ const LAST_WORK: Duration = Duration::from_millis(100);
 
 /// What every connection and call of a server uses.
 pub(crate) struct Shared {
-    pub(crate) contracts: Arc<Contracts>,
-    pub(crate) routes: Routes,
+    pub(crate) routes: Table,
     pub(crate) limits: Limits,
     pub(crate) trace_ratio: f64,
     pub(crate) mesh_key: Option<Arc<MeshKey>>,
@@ -83,16 +84,16 @@ impl Shared {
 
 /// Counts a call from its start to its drop.
 #[derive(Debug)]
-struct InFlight(Arc<Shared>);
+struct InFlight<'a>(&'a Shared);
 
-impl InFlight {
-    fn begin(shared: &Arc<Shared>) -> Self {
+impl<'a> InFlight<'a> {
+    fn begin(shared: &'a Shared) -> Self {
         shared.in_flight.fetch_add(1, Relaxed);
-        Self(shared.clone())
+        Self(shared)
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         if self.0.in_flight.fetch_sub(1, Relaxed) == 1 {
             self.0.idle.notify_waiters();
@@ -213,7 +214,7 @@ impl Server {
         let workers = Workers::start(self.app.workers()).map_err(ServeError::Workers)?;
         let (listener, address) = self.app.bind(self.app.listen())?;
         let mut member = Member::new(&self.app, address, self.served())?;
-        let (reporter, shared) = self.share(contracts).await?;
+        let (reporter, shared) = self.share(&contracts).await?;
 
         // Ends with this future: a port must not outlive its server.
         let connection = {
@@ -279,7 +280,7 @@ impl Server {
     /// Adds what every process serves: health and reflection.
     async fn share(
         &mut self,
-        contracts: Arc<Contracts>,
+        contracts: &Contracts,
     ) -> Result<(HealthReporter, Arc<Shared>), ServeError> {
         let (reporter, health) = tonic_health::server::health_reporter();
         for name in self.routes.names() {
@@ -295,8 +296,7 @@ impl Server {
             .add(reflection::v1(index.clone()))
             .add(reflection::v1alpha(index));
         let shared = Arc::new(Shared {
-            contracts,
-            routes,
+            routes: routes.compile(contracts),
             limits: self.app.limits().clone(),
             trace_ratio: self.app.trace_ratio(),
             mesh_key: self.app.mesh_key().cloned(),

@@ -12,7 +12,7 @@ pub const DOMAIN: &str = "titan";
 
 /// Longest message that is sent; HTTP/2 peers refuse header blocks that are
 /// large, and a stream reset says less than a shortened message.
-const MAX_MESSAGE_BYTES: usize = 2 * 1024;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 2 * 1024;
 
 /// A field at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! One connection: its handshake, its limits, its age, its end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use h2::server::Connection;
-use tokio::time::Instant;
+use tokio::{task::coop::unconstrained, time::Instant};
 
 use super::{Shared, drained, handle};
 use crate::{keepalive, net::Stream};
@@ -24,6 +24,7 @@ const MAX_PENDING_RESETS: usize = 32;
 /// drains; then until its last call has ended.
 pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr) {
     let mut drain = shared.draining.subscribe();
+    let mut drained = pin!(unconstrained(drained(&mut drain)));
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&shared, stream)).await;
     let mut connection = match handshake {
         Ok(Ok(connection)) => connection,
@@ -31,15 +32,20 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr)
         Err(_) => return tracing::debug!(%peer, "no HTTP/2 preface came"),
     };
     let ping = connection.ping_pong().expect("taken once");
-    let mut alive = std::pin::pin!(keepalive::until_dead(ping));
-    let mut age =
-        std::pin::pin!(tokio::time::sleep_until(old_age(shared.limits.max_connection_age)));
+    // Without tokio's budget, or a peer that never pauses would use it up and none
+    // of these would ever be due.
+    let mut alive = pin!(unconstrained(keepalive::until_dead(ping)));
+    let old = old_age(shared.limits.max_connection_age);
+    let mut age = pin!(unconstrained(tokio::time::sleep_until(old)));
     let mut leaving = false;
     loop {
         tokio::select! {
+            // While calls come in, nothing else is looked at, and no lot is drawn.
+            biased;
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    tokio::spawn(handle::call(shared.clone(), peer, request, respond));
+                    // Boxed: a task is moved several times before it first runs.
+                    tokio::spawn(Box::pin(handle::call(shared.clone(), peer, request, respond)));
                 }
                 Some(Err(error)) => return tracing::debug!(%peer, %error, "a connection failed"),
                 None => return,
@@ -49,7 +55,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr)
                 leaving = true;
                 connection.graceful_shutdown();
             }
-            () = drained(&mut drain), if !leaving => {
+            () = &mut drained, if !leaving => {
                 leaving = true;
                 connection.graceful_shutdown();
             }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::settings::Settings;
 
+/// Most bytes of trailers: gRPC's implementations accept 8 KiB of headers at
+/// least, and reset the stream over theirs.
+pub(super) const MAX_TRAILER_BYTES: usize = 8 << 10;
+
 /// What a server bounds, and when it lets go.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {

@@ -16,8 +16,9 @@ use crate::{
 
 /// Tells how a call ended; one that nobody decided was cancelled.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    method: Option<Arc<Method>>,
+pub(super) struct Outcome<'a> {
+    method: Option<&'a Method>,
+    /// Of a call that no contract knows.
     path: String,
     peer: SocketAddr,
     actor: String,
@@ -25,23 +26,25 @@ pub(super) struct Outcome {
     place: Trace,
     started: Instant,
     code: Option<Code>,
-    _in_flight: InFlight,
+    _in_flight: InFlight<'a>,
 }
 
-impl Outcome {
+impl<'a> Outcome<'a> {
     pub(super) fn new(
-        shared: &Arc<Shared>,
-        method: Option<Arc<Method>>,
-        path: String,
+        shared: &'a Shared,
+        method: Option<&'a Arc<Method>>,
+        path: &str,
         peer: SocketAddr,
         span: Span,
         place: Trace,
+        started: Instant,
     ) -> Self {
         if let Some(method) = &method {
             method.served.start();
         }
         let _in_flight = InFlight::begin(shared);
-        let (actor, started) = (String::new(), Instant::now());
+        let path = if method.is_some() { String::new() } else { path.to_owned() };
+        let (method, actor) = (method.map(AsRef::as_ref), String::new());
         Self { method, path, peer, actor, span, place, started, code: None, _in_flight }
     }
 
@@ -62,7 +65,7 @@ fn server_fault(code: Code) -> bool {
     matches!(code, Code::Unknown | Code::Internal | Code::DataLoss)
 }
 
-impl Drop for Outcome {
+impl Drop for Outcome<'_> {
     fn drop(&mut self) {
         let code = self.code.unwrap_or(Code::Cancelled);
         let took = self.started.elapsed();
@@ -70,13 +73,14 @@ impl Drop for Outcome {
             method.served.finish(code, took);
         }
         span::outcome(&self.span, code, server_fault(code));
+        let path = self.method.map_or(&self.path, |method| &method.path);
         if server_fault(code) {
-            let (path, status) = (&self.path, STATUS[code as usize]);
+            let status = STATUS[code as usize];
             let trace = format_args!("{:032x}", self.place.id);
             tracing::warn!(%path, status, %trace, peer = %self.peer, "a call failed here");
         } else {
             tracing::debug!(
-                path = %self.path,
+                %path,
                 status = STATUS[code as usize],
                 took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 trace = format_args!("{:032x}", self.place.id),

@@ -96,11 +96,11 @@ impl Overload {
     ///
     /// # Cancellation
     /// Who stops waiting leaves the line, and no place is lost.
-    pub(crate) async fn enter(
-        &self,
-        method: Option<&Arc<Method>>,
+    pub(crate) async fn enter<'a>(
+        &'a self,
+        method: Option<&'a Arc<Method>>,
         class: Criticality,
-    ) -> Result<Place<'_>, Status> {
+    ) -> Result<Place<'a>, Status> {
         let Some(method) = method.filter(|method| counts(method)) else {
             return Ok(Place::Free);
         };
@@ -110,15 +110,11 @@ impl Overload {
                 None => Err(self.refusal(class)),
             };
         }
-        if !self.take(0) && !self.wait(class).await {
+        // Waiting is rare and its future large: every call would carry it.
+        if !self.take(0) && !Box::pin(self.wait(class)).await {
             return Err(self.refusal(class));
         }
-        Ok(Place::Call(Call {
-            overload: self,
-            method: method.clone(),
-            started: Instant::now(),
-            well: false,
-        }))
+        Ok(Place::Call(Call { overload: self, method, started: Instant::now(), well: false }))
     }
 
     /// Takes a place if there is room and nobody waits but `WAITING` in `state`
@@ -304,7 +300,7 @@ impl Place<'_> {
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     overload: &'a Overload,
-    method: Arc<Method>,
+    method: &'a Method,
     started: Instant,
     well: bool,
 }

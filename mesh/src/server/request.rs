@@ -18,14 +18,14 @@ use crate::{
     compression::{Encoding, Unpacker},
     contract::Method,
     status,
-    validate::Rejection,
+    validate::{Program, Rejection},
 };
 
 /// The messages of a request.
 #[derive(Debug)]
 pub struct RequestBody {
     stream: RecvStream,
-    method: Option<Arc<Method>>,
+    rules: Option<Arc<Program>>,
     unpacker: Unpacker,
     max_message: usize,
     /// What came before the handler asked for it.
@@ -35,22 +35,22 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    pub(crate) fn new(
-        stream: RecvStream,
-        method: Option<Arc<Method>>,
-        encoding: Option<Encoding>,
-        max_message: usize,
-    ) -> Self {
-        let unpacker = Unpacker::of_request(encoding, max_message);
+    pub(crate) fn new(stream: RecvStream, method: Option<&Method>, max_message: usize) -> Self {
+        let unpacker = Unpacker::of_request(None, max_message);
         Self {
             stream,
-            method,
+            rules: method.and_then(|method| method.request.clone()),
             unpacker,
             max_message,
             arrived: None,
             arrived_later: VecDeque::new(),
             ended: false,
         }
+    }
+
+    /// Its messages are packed so; said before the first is read.
+    pub(crate) fn packed_with(&mut self, encoding: Encoding) {
+        self.unpacker = Unpacker::of_request(Some(encoding), self.max_message);
     }
 
     /// Waits until the request has come as a whole, or has become larger than a
@@ -91,7 +91,7 @@ impl RequestBody {
 
     /// Whole messages of what has come, checked; `None` when more must come.
     fn messages(&mut self, chunk: Bytes) -> Result<Option<Bytes>, Status> {
-        let rules = self.method.as_ref().and_then(|method| method.request.as_ref());
+        let rules = self.rules.as_deref();
         self.unpacker.push(chunk, |message| match rules {
             Some(rules) => rules.check(message).map_err(rejected),
             None => Ok(()),

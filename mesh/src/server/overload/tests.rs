@@ -130,7 +130,8 @@ async fn an_answered_call_gives_its_place_back_and_a_stream_does_not() {
 #[tokio::test(start_paused = true)]
 async fn what_the_mesh_itself_serves_is_always_taken() {
     let overload = overload(1);
-    let _held = overload.enter(Some(&method()), Criticality::Critical).await.unwrap();
+    let method = method();
+    let _held = overload.enter(Some(&method), Criticality::Critical).await.unwrap();
     for streaming in [false, true] {
         let method = compiled("titan.mesh.v9", streaming);
         for _ in 0..3 {

@@ -1,0 +1,93 @@
+//! What the headers of a call decide: until when it may last, who calls, whether
+//! they may, and how much it matters. No byte of the message is looked at.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+use super::Shared;
+use crate::{
+    Criticality, access,
+    call::{Call, Caller},
+    channel::deadline_exceeded,
+    contract::Method,
+    deadline,
+    identity::{self, TokenError, process},
+    status,
+    trace::{self, Trace},
+};
+
+/// How often a call was tried before (gRFC A6).
+static PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// Admits a call that came at `now`, or refuses it.
+pub(super) async fn admit(
+    shared: &Shared,
+    method: Option<&Method>,
+    place: Trace,
+    headers: &HeaderMap,
+    now: Instant,
+) -> Result<Arc<Call>, Status> {
+    let deadline = deadline_of(method, headers)?.map(|timeout| now + timeout);
+    let (caller, token) = authenticate(shared, headers).await?;
+    if let Some(method) = method {
+        access::admit(&method.access, &caller, token.as_ref())?;
+    }
+    let own = method.map(|method| method.criticality).unwrap_or_default();
+    let asked = Criticality::from_headers(headers);
+    let class = Criticality::admitted(asked, own, caller.service.is_some());
+    let passed = |name| {
+        let value: Option<&HeaderValue> = headers.get(name);
+        value.filter(|value| value.len() <= trace::MAX_PASSED_BYTES).cloned()
+    };
+    Ok(Arc::new(Call {
+        deadline,
+        trace: place,
+        // Only what verified here is passed on.
+        authorization: caller.user.is_some().then(|| passed(&header::AUTHORIZATION)).flatten(),
+        tracestate: passed(&trace::TRACESTATE),
+        baggage: passed(&trace::BAGGAGE),
+        criticality: Some(class),
+        repeated: headers.contains_key(&PREVIOUS_ATTEMPTS),
+        caller,
+    }))
+}
+
+/// How long a call may last: what its caller asks for, at most what its contract
+/// allows.
+fn deadline_of(method: Option<&Method>, headers: &HeaderMap) -> Result<Option<Duration>, Status> {
+    let asked = deadline::parse(headers).map_err(|error| {
+        status::refuse(Code::InvalidArgument, "INVALID_TIMEOUT", error.to_string())
+    })?;
+    let allowed = method.and_then(|method| method.deadline);
+    let timeout = [asked, allowed].into_iter().flatten().min();
+    if timeout == Some(Duration::ZERO) {
+        return Err(deadline_exceeded());
+    }
+    Ok(timeout)
+}
+
+/// Who calls, and what is wrong with the token when no user does. A token that
+/// does not verify is only fatal where a user is asked for.
+async fn authenticate(
+    shared: &Shared,
+    headers: &HeaderMap,
+) -> Result<(Caller, Option<TokenError>), Status> {
+    let service = match (headers.get(&process::HEADER), &shared.mesh_key) {
+        (Some(proof), Some(key)) => Some(key.verify(proof, identity::unix_now())?),
+        _ => None,
+    };
+    let user = match (identity::bearer(headers), &shared.verifier) {
+        // Boxed: fetching a key is rare and its future large, and every call
+        // would carry it.
+        (Ok(token), Some(verifier)) => Box::pin(verifier.verify(token)).await,
+        (Ok(_), None) => Err(TokenError::Invalid("this process knows no issuer of tokens")),
+        (Err(error), _) => Err(error),
+    };
+    Ok(match user {
+        Ok(user) => (Caller { user: Some(user), service }, None),
+        Err(error) => (Caller { user: None, service }, Some(error)),
+    })
+}
