@@ -1,4 +1,5 @@
-//! The admin port: `/live`, `/ready`, `/metrics`, for probes and collectors.
+//! The admin port: `/live`, `/ready`, `/metrics` for probes and collectors, and
+//! `/endpoints` for people.
 
 use std::{
     convert::Infallible,
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -28,8 +29,8 @@ pub(crate) async fn serve(app: App, ready: Arc<AtomicBool>, mut listener: Listen
             continue;
         };
         let (app, ready) = (app.clone(), ready.clone());
-        let service = service_fn(move |request| {
-            let response = answer(&app, ready.load(Relaxed), &request);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let response = answer(&app, ready.load(Relaxed), request.uri().path());
             async move { Ok::<_, Infallible>(response) }
         });
         let connection = http1::Builder::new()
@@ -44,19 +45,47 @@ pub(crate) async fn serve(app: App, ready: Arc<AtomicBool>, mut listener: Listen
     }
 }
 
-fn answer(app: &App, ready: bool, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
-    let (status, body) = match request.uri().path() {
+fn answer(app: &App, ready: bool, path: &str) -> Response<Full<bytes::Bytes>> {
+    let (status, body) = match path {
         // The process runs and its runtime turns: more would let a slow
         // dependency restart every replica at once.
         "/live" => (StatusCode::OK, "live\n".to_owned()),
         "/ready" if ready => (StatusCode::OK, "ready\n".to_owned()),
         "/ready" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
         "/metrics" => (StatusCode::OK, app.metrics()),
-        _ => (StatusCode::NOT_FOUND, "/live /ready /metrics\n".to_owned()),
+        "/endpoints" => (StatusCode::OK, app.endpoints()),
+        _ => (StatusCode::NOT_FOUND, "/live /ready /metrics /endpoints\n".to_owned()),
     };
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
-    let text = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    let content = match path {
+        "/endpoints" => "application/json",
+        _ => "text/plain; version=0.0.4; charset=utf-8",
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+
+    #[tokio::test]
+    async fn the_pages_are_there_and_tell_what_they_are() {
+        let app = App::new(Settings::from_pairs("shop", &[("log", "off")])).unwrap();
+        let pages = [
+            ("/live", 200, "text/plain"),
+            ("/ready", 503, "text/plain"),
+            ("/metrics", 200, "text/plain"),
+            ("/endpoints", 200, "application/json"),
+            ("/", 404, "text/plain"),
+        ];
+        for (path, status, content) in pages {
+            let response = answer(&app, false, path);
+            assert_eq!(response.status(), status, "{path}");
+            let told = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
+            assert!(told.starts_with(content), "{path} is {told}");
+        }
+    }
 }

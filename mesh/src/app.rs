@@ -12,14 +12,14 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
 use crate::{
-    channel::{Channel, Common},
+    channel::{Channel, Common, subset::Standpoint},
     contract::Contracts,
     identity::{AUDIENCE, DEFAULT_ISSUER, MeshKey, Verifier, process::Prover},
     member::{Member, Served},
     net::{Listener, Network, Tcp},
     proto::key_service_client::KeyServiceClient,
     resolver::{
-        Resolver, Target, View,
+        DEFAULT_WEIGHT, Listed, MAX_WEIGHT, Resolver, View,
         fixed::{Fixed, Nothing},
         registry::Registry,
     },
@@ -32,6 +32,9 @@ use crate::{
     workers,
 };
 
+/// Applications that `/endpoints` tells of: as many as have metrics.
+const MAX_REPORTED: usize = 256;
+
 /// A process of the mesh. Clones are the same process.
 #[derive(Clone)]
 pub struct App {
@@ -43,6 +46,7 @@ struct Inner {
     listen: SocketAddr,
     admin_listen: SocketAddr,
     advertise: Option<String>,
+    weight: u32,
     database: String,
     workers: usize,
     limits: Limits,
@@ -68,6 +72,8 @@ struct Config {
     static_endpoints: Vec<(String, String)>,
     token_keys: Option<String>,
     token_issuer: String,
+    weight: u32,
+    standpoint: Standpoint,
 }
 
 impl Config {
@@ -84,6 +90,8 @@ impl Config {
             static_endpoints: static_endpoints(settings),
             token_keys: settings.optional("token_keys"),
             token_issuer: settings.get("token_issuer", DEFAULT_ISSUER.to_owned()),
+            weight: weight(settings),
+            standpoint: Standpoint::read(settings),
         }
     }
 }
@@ -98,6 +106,12 @@ fn static_endpoints(settings: &mut Settings) -> Vec<(String, String)> {
     let whole = pairs.len() == entries.len();
     settings.require("static_endpoints", whole, "must be a list of app=host:port");
     pairs
+}
+
+fn weight(settings: &mut Settings) -> u32 {
+    let weight = settings.get("weight", DEFAULT_WEIGHT);
+    settings.require("weight", weight <= MAX_WEIGHT, "must be from 0 to 1000 (100 is ordinary)");
+    weight
 }
 
 fn mesh_key(settings: &mut Settings) -> Option<MeshKey> {
@@ -158,6 +172,7 @@ impl App {
             prover: mesh_key.clone().map(|key| Arc::new(Prover::new(key, name))),
             trace_ratio: telemetry_config.ratio,
             max_message_bytes: limits.max_message_bytes,
+            standpoint: Arc::new(config.standpoint),
             destinations: Destinations::default(),
             network,
             home: Handle::current(),
@@ -183,6 +198,7 @@ impl App {
                 admin_listen: config.admin_listen,
                 advertise: config.advertise,
                 workers: config.workers,
+                weight: config.weight,
                 database: config.database,
                 limits,
                 overload: Overload::new(&overload),
@@ -264,6 +280,21 @@ impl App {
         page
     }
 
+    /// What the admin port tells at `/endpoints`: the applications that this
+    /// process calls by name, and their instances as it sees them, in JSON.
+    #[must_use]
+    pub fn endpoints(&self) -> String {
+        let mut channels: Vec<Channel> = {
+            let named = self.inner.channels.lock().expect("nothing panics while it is held");
+            named.values().take(MAX_REPORTED).cloned().collect()
+        };
+        channels.extend(self.registry_channel());
+        channels.sort_by(|a, b| a.app().cmp(b.app()));
+        let reports: Vec<_> = channels.iter().map(Channel::report).collect();
+        let page = serde_json::json!({ "destinations": reports });
+        format!("{page:#}\n")
+    }
+
     /// A server to put services in.
     pub fn serve(&self) -> Server {
         Server::new(self.clone())
@@ -303,6 +334,16 @@ impl App {
             Some(host) => format!("{host}:{}", bound.port()),
             None => bound.to_string(),
         }
+    }
+
+    /// This process's share of its callers' calls, in hundredths of an ordinary
+    /// one.
+    pub(crate) fn weight(&self) -> u32 {
+        self.inner.weight
+    }
+
+    pub(crate) fn standpoint(&self) -> &Standpoint {
+        &self.inner.common.standpoint
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -348,8 +389,7 @@ fn own_contracts() -> Contracts {
 }
 
 fn fixed(address: &str) -> tokio::sync::watch::Receiver<View> {
-    let target = Target { address: address.to_owned(), instance: String::new() };
-    let view = View { known: true, targets: vec![target] };
+    let view = View { known: true, instances: vec![Listed::at(address.to_owned())] };
     tokio::sync::watch::Sender::new(view).subscribe()
 }
 

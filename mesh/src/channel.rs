@@ -15,15 +15,20 @@ mod bulkhead;
 mod choice;
 mod endpoint;
 mod failure;
+mod hash;
 mod limits;
+mod meter;
 mod outcome;
 mod outlier;
 pub(crate) mod payload;
 mod permit;
 mod pool;
+mod report;
 mod response;
+mod ring;
 mod rotation;
 mod standing;
+pub(crate) mod subset;
 mod tick;
 mod tried;
 mod verdict;
@@ -42,7 +47,7 @@ use tokio::runtime::Handle;
 use tonic::{Status, body::Body};
 
 pub use self::response::ResponseBody;
-use self::{budget::Budget, bulkhead::Bulkhead, pool::Pool};
+use self::{budget::Budget, bulkhead::Bulkhead, pool::Pool, report::Report, subset::Standpoint};
 pub(crate) use self::{failure::deadline_exceeded, limits::limits, response::code_of};
 use crate::{
     Criticality,
@@ -97,6 +102,8 @@ pub(crate) struct Common {
     pub(crate) trace_ratio: f64,
     /// Largest message that is unpacked.
     pub(crate) max_message_bytes: usize,
+    /// Where this process stands among those whom it calls.
+    pub(crate) standpoint: Arc<Standpoint>,
     /// Counters of the applications that are called.
     pub(crate) destinations: Destinations,
     /// How their instances are reached.
@@ -129,7 +136,12 @@ impl Channel {
         let shared = Shared {
             app: app.to_owned(),
             authority,
-            pool: Pool::follow(view, destination.clone(), common.network.clone()),
+            pool: Pool::follow(
+                view,
+                common.standpoint.clone(),
+                destination.clone(),
+                common.network.clone(),
+            ),
             budget: Budget::default(),
             bulkhead: Bulkhead::default(),
             destination,
@@ -173,6 +185,11 @@ impl Channel {
     #[must_use]
     pub fn app(&self) -> &str {
         &self.shared.app
+    }
+
+    /// What is known of the instances, and how they are chosen.
+    pub(crate) fn report(&self) -> Report {
+        self.shared.pool.report(&self.shared.app)
     }
 
     /// Addresses of the instances that can be called now.

@@ -51,6 +51,8 @@ impl Member {
             labels: Default::default(),
             start_time: Some(SystemTime::now().into()),
             pid: std::process::id(),
+            zone: app.standpoint().zone.clone(),
+            weight: Some(app.weight()),
         };
         Ok(Self { app: app.clone(), instance, ready, _admin, registration: JoinSet::new() })
     }

@@ -7,12 +7,37 @@ pub(crate) mod registry;
 
 use tokio::sync::watch;
 
+/// The weight of an instance that states none: one ordinary share.
+pub(crate) const DEFAULT_WEIGHT: u32 = 100;
+/// The largest weight: ten ordinary shares, which is more than machines of one
+/// application differ.
+pub(crate) const MAX_WEIGHT: u32 = 1_000;
+
 /// The instances of one application.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct View {
     /// Whether the resolver has answered at all.
     pub(crate) known: bool,
-    pub(crate) targets: Vec<Target>,
+    pub(crate) instances: Vec<Listed>,
+}
+
+/// An instance with what it says of itself. That may change while it runs, and
+/// makes no other instance of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) target: Target,
+    /// Where it runs; empty when nobody tells.
+    pub(crate) zone: String,
+    /// Its share of the calls, in hundredths of an ordinary one.
+    pub(crate) weight: u32,
+}
+
+impl Listed {
+    /// An instance of which nothing but the address is known.
+    pub(crate) fn at(address: String) -> Self {
+        let target = Target { address, instance: String::new() };
+        Self { target, zone: String::new(), weight: DEFAULT_WEIGHT }
+    }
 }
 
 /// One instance. A restarted process is another target, even at the same

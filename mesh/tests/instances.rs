@@ -378,3 +378,68 @@ async fn only_so_many_calls_wait_for_an_instance() {
             .all(|status| { matches!(status.code(), Code::ResourceExhausted | Code::Unavailable) })
     );
 }
+
+#[tokio::test]
+async fn the_endpoints_page_tells_what_the_caller_sees_of_each_instance() {
+    let mesh = Mesh::new().await;
+    let fakes = [Fake::default(), Fake::default(), Fake::default()];
+    fakes[0].failing.store(true, SeqCst);
+    let running = serve(&mesh, &fakes).await;
+    // A fourth, where nobody listens.
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let all = format!("{},fake={nobody}", endpoints(&running));
+    let settings = [("static_endpoints", all.as_str()), ("zone", "a"), ("subset", "50")];
+    let app = mesh.app_with("caller", &settings);
+    let mut client = client_of(&app, 3).await;
+    let _stream = client.watch(WatchRequest::default()).await.unwrap();
+    let mut failed = 0;
+    while failed < 5 {
+        failed += u32::from(call(&client).await.is_err());
+    }
+
+    let page: serde_json::Value = serde_json::from_str(&app.endpoints()).unwrap();
+    let [destination] = page["destinations"].as_array().unwrap().as_slice() else {
+        panic!("one application is called by name: {page}");
+    };
+    assert_eq!(destination["app"], "fake");
+    assert_eq!(destination["panic"], false, "two of four remain");
+    let policy = &destination["policy"];
+    assert_eq!((&policy["calls"], &policy["zone"]), (&"p2c_peak_ewma".into(), &"a".into()));
+    assert_eq!((&policy["subset"], &policy["weighted"]), (&50.into(), &false.into()));
+    assert!(policy["calls_with_keys"].is_null());
+    let of = |address: String| {
+        let all = destination["instances"].as_array().unwrap();
+        all.iter().find(|one| one["address"] == address).unwrap()
+    };
+    let failing = of(running[0].address.to_string());
+    assert_eq!((&failing["breaker"], &failing["ejections"]), (&"open".into(), &1.into()));
+    assert!(failing["failing"].as_f64().unwrap() > 0.2);
+    let well = of(running[1].address.to_string());
+    assert_eq!((&well["breaker"], &well["connected"]), (&"closed".into(), &true.into()));
+    assert!(well["picks"].as_u64().unwrap() > 0 && well["latency_micros"].as_f64().unwrap() > 0.0);
+    let streams =
+        running.iter().map(|one| of(one.address.to_string())["streams"].as_u64().unwrap());
+    assert_eq!(streams.sum::<u64>(), 1);
+    let nobody = of(nobody.to_string());
+    assert_eq!((&nobody["connected"], &nobody["in_subset"]), (&false.into(), &true.into()));
+    assert_eq!((&nobody["weight"], &nobody["picks"]), (&100.into(), &serde_json::Value::Null));
+}
+
+#[tokio::test]
+async fn of_many_instances_a_subset_is_connected_to() {
+    let mesh = Mesh::new().await;
+    let fakes = vec![Fake::default(); 5];
+    let _running = serve(&mesh, &fakes).await;
+    let app = mesh.app_with("caller", &[("subset", "3")]);
+    let client = client_of(&app, 3).await;
+    for _ in 0..20 {
+        call(&client).await.unwrap();
+    }
+    let page: serde_json::Value = serde_json::from_str(&app.endpoints()).unwrap();
+    let instances = page["destinations"][0]["instances"].as_array().unwrap();
+    for one in instances {
+        assert_eq!(one["connected"], one["in_subset"]);
+    }
+    let connected = instances.iter().filter(|one| one["connected"] == true).count();
+    assert_eq!((instances.len(), connected), (5, 3));
+}

@@ -109,12 +109,25 @@ impl Score {
     }
 
     /// What one more call would cost.
-    pub(crate) fn cost(&self, in_flight: usize, now: Tick) -> f32 {
-        let latency = self.latency.at(now).abs().max(FLOOR_MICROS);
+    pub(crate) fn cost(&self, in_flight: f32, now: Tick) -> f32 {
+        self.stream_cost(in_flight, now) * self.latency.at(now).abs().max(FLOOR_MICROS)
+    }
+
+    /// What one more stream would cost: how long a stream takes is nothing that
+    /// its instance can help.
+    fn stream_cost(&self, streams: f32, now: Tick) -> f32 {
         let failures = 1.0 + FAILURE_PENALTY * self.failures.at(now);
-        #[expect(clippy::cast_precision_loss, reason = "exact to 16 million calls in flight")]
-        let calls = (in_flight + 1) as f32;
-        latency * calls * failures * failures
+        (streams + 1.0) * failures * failures
+    }
+
+    /// Microseconds that a call takes by now, if that is known.
+    pub(crate) fn latency(&self, now: Tick) -> Option<f32> {
+        Some(self.latency.at(now)).filter(|micros| *micros >= 0.0)
+    }
+
+    /// The share of failures, from 0 to 1.
+    pub(crate) fn failing(&self, now: Tick) -> f32 {
+        self.failures.at(now)
     }
 
     /// Whether nothing was learned of the instance for too long. Of several
@@ -131,7 +144,9 @@ impl Score {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate<'a> {
     pub(crate) score: &'a Score,
-    pub(crate) in_flight: usize,
+    /// The calls in flight, or, when a stream asks, the streams.
+    pub(crate) load: f32,
+    pub(crate) stream: bool,
     /// Since when it is there, or back: the start of its ramp.
     pub(crate) since: Tick,
 }
@@ -146,6 +161,25 @@ impl Candidate<'_> {
         #[expect(clippy::cast_precision_loss, reason = "less than ten thousand")]
         let grown = age as f32 / RAMP_MILLIS as f32;
         RAMP_FROM + (1.0 - RAMP_FROM) * grown
+    }
+
+    fn competes(&self, now: Tick, chance: impl FnOnce() -> f32) -> bool {
+        let weight = self.weight(now);
+        weight >= 1.0 || chance() < weight
+    }
+
+    /// Whether nothing was learned of it for too long. Streams teach too little to
+    /// be sent for that.
+    fn overdue(&self, now: Tick) -> bool {
+        !self.stream && self.score.overdue(now)
+    }
+
+    fn cost(&self, now: Tick) -> f32 {
+        if self.stream {
+            self.score.stream_cost(self.load, now)
+        } else {
+            self.score.cost(self.load, now)
+        }
     }
 }
 
@@ -165,22 +199,30 @@ pub(crate) fn second_is_better(
     now: Tick,
     mut chance: impl FnMut() -> f32,
 ) -> bool {
-    if first.score.overdue(now) {
+    if first.overdue(now) {
         return false;
     }
-    if second.score.overdue(now) {
+    if second.overdue(now) {
         return true;
     }
-    let mut competes = |candidate: &Candidate<'_>| {
-        let weight = candidate.weight(now);
-        weight >= 1.0 || chance() < weight
-    };
-    match (competes(first), competes(second)) {
+    match (first.competes(now, &mut chance), second.competes(now, &mut chance)) {
         (true, false) => false,
         (false, true) => true,
         // When neither is warm, both are as good as each other.
-        _ => second.score.cost(second.in_flight, now) < first.score.cost(first.in_flight, now),
+        _ => second.cost(now) < first.cost(now),
     }
+}
+
+/// Whether the far candidate is to be called, which is thought to cost `factor`
+/// times as much as it looks.
+pub(crate) fn is_worth(
+    near: &Candidate<'_>,
+    far: &Candidate<'_>,
+    factor: f32,
+    now: Tick,
+    chance: impl FnOnce() -> f32,
+) -> bool {
+    far.overdue(now) || far.cost(now) * factor < near.cost(now) && far.competes(now, chance)
 }
 
 /// A number and the moment it was last told, in one word: the number as an
@@ -265,7 +307,7 @@ mod tests {
     }
 
     fn warm(score: &Score) -> Candidate<'_> {
-        Candidate { score, in_flight: 0, since: at(0) }
+        Candidate { score, load: 0.0, stream: false, since: at(0) }
     }
 
     proptest! {
@@ -288,14 +330,15 @@ mod tests {
         #[test]
         fn more_calls_in_flight_and_failures_never_cost_less(
             took in 1_u64..1_000_000,
-            in_flight in 0_usize..10_000,
+            in_flight in 0_u16..10_000,
             failures in 0..50,
         ) {
             let score = Score::new(at(1));
             let now = at(2);
             score.served(Some(Duration::from_micros(took)), now);
+            let in_flight = f32::from(in_flight);
             let before = score.cost(in_flight, now);
-            prop_assert!(score.cost(in_flight + 1, now) > before);
+            prop_assert!(score.cost(in_flight + 1.0, now) > before);
             for _ in 0..failures {
                 score.failed(now);
             }
@@ -325,9 +368,9 @@ mod tests {
         let score = Score::new(at(1));
         score.served(Some(10 * MILLI), at(10));
         score.served(Some(100 * MILLI), at(20));
-        assert!(score.cost(0, at(20)) > 99_000.0);
+        assert!(score.cost(0.0, at(20)) > 99_000.0);
         score.served(Some(10 * MILLI), at(1_020));
-        assert!(score.cost(0, at(1_020)) > 90_000.0, "a second is a tenth of the decay");
+        assert!(score.cost(0.0, at(1_020)) > 90_000.0, "a second is a tenth of the decay");
     }
 
     #[test]
@@ -340,20 +383,20 @@ mod tests {
         for now in 11..1_000 {
             bad.failed(at(now));
         }
-        assert!(bad.cost(0, at(1_000)) > 50.0 * good.cost(0, at(1_000)));
+        assert!(bad.cost(0.0, at(1_000)) > 50.0 * good.cost(0.0, at(1_000)));
     }
 
     #[test]
     fn refusals_before_any_work_do_not_make_an_instance_look_quick() {
         let score = Score::new(at(1));
         score.served(Some(10 * MILLI), at(10));
-        let before = score.cost(0, at(10));
+        let before = score.cost(0.0, at(10));
         for _ in 0..1_000 {
             score.at_least(MILLI / 10, at(10));
         }
-        assert!((score.cost(0, at(10)) - before).abs() < 1.0);
+        assert!((score.cost(0.0, at(10)) - before).abs() < 1.0);
         score.at_least(50 * MILLI, at(10));
-        assert!(score.cost(0, at(10)) > 49_000.0, "it takes that long at least");
+        assert!(score.cost(0.0, at(10)) > 49_000.0, "it takes that long at least");
     }
 
     #[test]
@@ -361,7 +404,7 @@ mod tests {
         let score = Score::new(at(1));
         score.served(Some(100 * MILLI), at(10));
         score.failed(at(10));
-        assert!(score.cost(0, at(30_010)) < 0.1 * score.cost(0, at(10)));
+        assert!(score.cost(0.0, at(30_010)) < 0.1 * score.cost(0.0, at(10)));
     }
 
     #[test]

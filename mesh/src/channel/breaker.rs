@@ -135,6 +135,15 @@ impl Breaker {
         self.state().open
     }
 
+    /// The state by its usual name.
+    pub(crate) fn name(&self, now: Tick) -> &'static str {
+        match self.state() {
+            State { open: false, .. } => "closed",
+            state if now < state.from => "open",
+            _ => "half_open",
+        }
+    }
+
     /// Since when it is closed, or from when on it may be tried.
     pub(crate) fn since(&self) -> Tick {
         self.state().from
@@ -340,13 +349,16 @@ mod tests {
     #[test]
     fn two_successful_probes_close_it() {
         let breaker = opened();
+        assert_eq!(breaker.name(at(1_009)), "open");
         assert!(!breaker.reserve(at(1_009)), "not before its time");
+        assert_eq!(breaker.name(at(1_010)), "half_open");
         assert!(breaker.reserve(at(1_010)));
         assert_eq!(breaker.succeeded(probe(1_010), at(1_011)), None);
         assert!(breaker.is_open());
         assert!(breaker.reserve(at(1_012)));
         assert_eq!(breaker.succeeded(probe(1_012), at(1_013)), Some(Change::Closed));
         assert_eq!((breaker.is_open(), breaker.since()), (false, at(1_013)));
+        assert_eq!(breaker.name(at(1_013)), "closed");
     }
 
     #[test]

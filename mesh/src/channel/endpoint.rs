@@ -115,6 +115,11 @@ impl Endpoint {
         }
     }
 
+    /// How many connections there are.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load().len()
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.standing.breaker.is_open()
     }

@@ -26,11 +26,12 @@ use crate::contract::Method;
 pub(crate) enum Shape {
     /// The last trailer.
     Unary,
-    /// The headers: how long the messages go on is not the instance's merit. So
-    /// it is with methods that no contract describes.
+    /// The headers: how long the messages go on is not the instance's merit.
     ServerStream,
     /// Neither: the caller takes its time to send.
     ClientStream,
+    /// The headers, since no contract tells what it is. It is balanced as a call.
+    Unknown,
 }
 
 impl Shape {
@@ -38,8 +39,14 @@ impl Shape {
         match method {
             Some(method) if method.client_streaming => Self::ClientStream,
             Some(method) if !method.server_streaming => Self::Unary,
-            _ => Self::ServerStream,
+            Some(_) => Self::ServerStream,
+            None => Self::Unknown,
         }
+    }
+
+    /// Whether it may last, so that it is balanced apart.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Self::ServerStream | Self::ClientStream)
     }
 }
 
@@ -52,12 +59,14 @@ pub(crate) struct Ask {
     /// Whom the call has tried already: they are chosen only when nobody else
     /// can be called.
     pub(crate) avoid: Tried,
+    /// Calls with the same key go to the same instance, as far as that goes.
+    pub(crate) key: Option<u64>,
 }
 
 impl Ask {
     /// A call's first attempt.
     pub(crate) fn new(deadline: Option<Instant>, shape: Shape) -> Self {
-        Self { deadline, shape, avoid: Tried::default() }
+        Self { deadline, shape, avoid: Tried::default(), key: None }
     }
 }
 
@@ -83,7 +92,7 @@ impl Permit {
         began: Instant,
     ) -> Self {
         let Ask { deadline, shape, .. } = *ask;
-        endpoint.standing.calls.fetch_add(1, Relaxed);
+        endpoint.standing.meter(shape.is_stream()).begin();
         Self { endpoint, connection, deadline, shape, began, probe: false, settled: false }
     }
 
@@ -153,7 +162,9 @@ impl Permit {
     /// The first verdict stands, and ends the call's part in the instance's load.
     fn settle(&mut self, verdict: Verdict, now: Instant) {
         if !mem::replace(&mut self.settled, true) {
-            self.endpoint.standing.calls.fetch_sub(1, Relaxed);
+            if !self.shape.is_stream() {
+                self.endpoint.standing.calls.end();
+            }
             self.learn(verdict, now);
             self.probe = false;
         }
@@ -163,7 +174,7 @@ impl Permit {
         let measured = self.shape != Shape::ClientStream;
         let took = measured.then(|| now.saturating_duration_since(self.began));
         let trial = Trial { began: self.endpoint.epoch.tick(self.began), probe: self.probe };
-        self.endpoint.learn(Finished { verdict, took, trial }, now);
+        self.endpoint.learn(Finished { verdict, took, stream: self.shape.is_stream(), trial }, now);
     }
 }
 
@@ -172,6 +183,9 @@ impl Drop for Permit {
         if !self.settled {
             let now = Instant::now();
             self.settle(if self.late(now) { Verdict::Late } else { Verdict::Silent }, now);
+        }
+        if self.shape.is_stream() {
+            self.endpoint.standing.streams.end();
         }
         self.connection.in_flight.fetch_sub(1, Relaxed);
     }

@@ -13,8 +13,10 @@ use super::{
     bulkhead::Bulkhead,
     endpoint::Endpoint,
     permit::{Ask, Permit},
+    report::Report,
     rotation::Rotation,
     standing::Standing,
+    subset::Standpoint,
 };
 use crate::{
     net::Network,
@@ -59,10 +61,11 @@ impl Pool {
     /// Follows a resolver's view; must be called within a runtime.
     pub(crate) fn follow(
         view: watch::Receiver<View>,
+        standpoint: Arc<Standpoint>,
         destination: Arc<Destination>,
         network: Arc<dyn Network>,
     ) -> Self {
-        let rotation = Rotation::new(destination);
+        let rotation = Rotation::new(standpoint, destination);
         let task = tokio::spawn(follow(rotation.clone(), view, network));
         Self { rotation, task }
     }
@@ -90,6 +93,11 @@ impl Pool {
             }
             changed.await;
         }
+    }
+
+    /// What is known of the instances.
+    pub(crate) fn report(&self, app: &str) -> Report {
+        self.rotation.report(app)
     }
 
     /// Addresses of the instances that are connected now.
@@ -136,12 +144,14 @@ async fn follow(
     window.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut resolver_lives = true;
     loop {
-        let targets = view.borrow_and_update().targets.clone();
+        let listed = view.borrow_and_update().instances.clone();
+        let known = rotation.know(listed);
         let now = Instant::now();
-        for (target, gone) in kept.extract_if(|target, _| !targets.contains(target)) {
+        let left = |target: &Target| !known.instances.contains_key(target);
+        for (target, gone) in kept.extract_if(|target, _| left(target)) {
             past.remember(target, gone.endpoint.standing.clone(), now);
         }
-        for target in targets {
+        for target in known.instances.keys().cloned() {
             kept.entry(target).or_insert_with_key(|target| {
                 let standing = past.recall(target, now);
                 let standing =
@@ -149,7 +159,6 @@ async fn follow(
                 Kept::connect(target, standing, &rotation, network.clone())
             });
         }
-        rotation.know(kept.len());
         loop {
             tokio::select! {
                 changed = view.changed(), if resolver_lives => {

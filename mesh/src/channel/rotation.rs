@@ -4,7 +4,10 @@
 //! A call reads one snapshot and takes no lock. A new snapshot is made when an
 //! instance connects, leaves, or changes its breaker.
 
-use std::sync::{Arc, Mutex, atomic::Ordering::Relaxed};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, atomic::Ordering::Relaxed},
+};
 
 use arc_swap::ArcSwap;
 use tokio::{sync::Notify, time::Instant};
@@ -12,19 +15,24 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     balance::Candidate,
     breaker::{Cause, Change},
-    choice::{self, Choosable, OfThread},
+    choice::{Choice, Choosable, OfThread, Offer},
     endpoint::Endpoint,
     outlier::{self, Routing},
     permit::{Ask, Permit},
+    report::{self, MAX_TOLD, Report},
+    ring::{Ring, Seats},
+    subset::Standpoint,
     tick::Epoch,
     tried::Number,
 };
+use crate::resolver::{DEFAULT_WEIGHT, Listed, Target};
 use crate::telemetry::destinations::{Destination, Detection};
 
 /// What the instances' tasks and the calls share.
 #[derive(Debug)]
 pub(crate) struct Rotation {
     pub(crate) epoch: Epoch,
+    standpoint: Arc<Standpoint>,
     snapshot: ArcSwap<Snapshot>,
     /// Serialises changes of the snapshot; never held across a wait.
     members: Mutex<Members>,
@@ -34,24 +42,54 @@ pub(crate) struct Rotation {
 
 #[derive(Debug, Default)]
 struct Members {
-    /// Instances in the resolver's view, connected or not.
-    known: usize,
+    view: Arc<Known>,
     connected: Vec<Arc<Endpoint>>,
+}
+
+/// The resolver's view, as far as this process connects to it.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) instances: HashMap<Target, Listed>,
+    /// Left to other callers of a large application.
+    pub(crate) outside: Vec<Listed>,
+    /// Made for the first call with a key.
+    ring: OnceLock<Ring>,
+}
+
+impl Known {
+    fn of(instances: Vec<Listed>, outside: Vec<Listed>) -> Self {
+        let by_target = |one: Listed| (one.target.clone(), one);
+        let instances = instances.into_iter().map(by_target).collect();
+        Self { instances, outside, ring: OnceLock::new() }
+    }
+
+    fn ring(&self) -> &Ring {
+        self.ring.get_or_init(|| {
+            let mut all: Vec<Listed> = self.instances.values().cloned().collect();
+            // Places that two claim equally go to the first.
+            all.sort_by(|a, b| a.target.address.cmp(&b.target.address));
+            Ring::of(&all)
+        })
+    }
 }
 
 /// What a call chooses from.
 #[derive(Debug, Default)]
 struct Snapshot {
-    called: Vec<Arc<Endpoint>>,
+    called: Choice<Arc<Endpoint>>,
     /// Out of rotation: they get probes only.
     ejected: Vec<Arc<Endpoint>>,
     panic: bool,
+    view: Arc<Known>,
+    /// Who owns the keys, of those who are called.
+    seats: OnceLock<Seats<Arc<Endpoint>>>,
 }
 
 impl Rotation {
-    pub(crate) fn new(destination: Arc<Destination>) -> Arc<Self> {
+    pub(crate) fn new(standpoint: Arc<Standpoint>, destination: Arc<Destination>) -> Arc<Self> {
         Arc::new(Self {
             epoch: Epoch::begin(),
+            standpoint,
             snapshot: ArcSwap::default(),
             members: Mutex::default(),
             changed: Notify::new(),
@@ -68,14 +106,18 @@ impl Rotation {
         self.change(|members| members.connected.retain(|other| !Arc::ptr_eq(other, endpoint)));
     }
 
-    pub(crate) fn know(&self, instances: usize) {
-        self.change(|members| members.known = instances);
+    /// The resolver has a new view; what of it this process is to connect to.
+    pub(crate) fn know(&self, listed: Vec<Listed>) -> Arc<Known> {
+        let (inside, outside) = self.standpoint.divide(listed);
+        let view = Arc::new(Known::of(inside, outside));
+        self.change(|members| members.view = view.clone());
+        view
     }
 
     fn change(&self, change: impl FnOnce(&mut Members)) {
         let mut members = self.members.lock().expect("no change panics");
         change(&mut members);
-        let next = Snapshot::of(&members);
+        let next = Snapshot::of(&members, &self.standpoint);
         let panic = next.panic;
         let before = self.snapshot.swap(Arc::new(next));
         if before.panic != panic {
@@ -95,6 +137,7 @@ impl Rotation {
         match change {
             Change::Opened(cause) => {
                 let enforced = !self.snapshot.load().panic;
+                endpoint.standing.ejected();
                 self.destination.opened.fetch_add(1, Relaxed);
                 self.destination.ejected(detection(cause), enforced);
                 tracing::warn!(%address, ?cause, enforced, "an instance is failing");
@@ -111,7 +154,7 @@ impl Rotation {
     pub(crate) fn sweep(&self) {
         let (known, connected) = {
             let members = self.members.lock().expect("no change panics");
-            (members.known, members.connected.clone())
+            (members.view.instances.len(), members.connected.clone())
         };
         let windows: Vec<_> =
             connected.iter().map(|endpoint| endpoint.standing.breaker.roll()).collect();
@@ -147,10 +190,15 @@ impl Rotation {
         }
         let take = |endpoint: &Arc<Endpoint>| {
             let permit = endpoint.acquire(ask, now)?;
-            permit.endpoint().standing.score.picked(tick);
+            if !ask.shape.is_stream() {
+                permit.endpoint().standing.score.picked(tick);
+            }
             Some(permit)
         };
-        choice::choose(&snapshot.called, &ask.avoid, tick, &mut OfThread, take)
+        let keyed =
+            ask.key.and_then(|key| snapshot.seats().pick(snapshot.view.ring(), key, ask, take));
+        keyed
+            .or_else(|| snapshot.called.pick(ask, tick, &mut OfThread, take))
             .or_else(|| snapshot.ejected.iter().find_map(probe))
     }
 
@@ -169,6 +217,45 @@ impl Rotation {
         permit
     }
 
+    /// What is known of the instances, the first [`MAX_TOLD`] by address.
+    pub(crate) fn report(&self, app: &str) -> Report {
+        let connected = self.members.lock().expect("no change panics").connected.clone();
+        let connected: HashMap<&Target, &Arc<Endpoint>> =
+            connected.iter().map(|endpoint| (&endpoint.target, endpoint)).collect();
+        let snapshot = self.snapshot.load();
+        let now = self.epoch.tick(Instant::now());
+        let inside = snapshot.view.instances.values().map(|listed| (listed, true));
+        let outside = snapshot.view.outside.iter().map(|listed| (listed, false));
+        let mut all: Vec<_> = inside.chain(outside).collect();
+        all.sort_by(|(a, _), (b, _)| a.target.address.cmp(&b.target.address));
+        let told = all.iter().take(MAX_TOLD).map(|(listed, in_subset)| {
+            match connected.get(&listed.target) {
+                Some(endpoint) => report::Instance::connected(listed, endpoint, now),
+                None => report::Instance::listed(listed, *in_subset),
+            }
+        });
+        Report {
+            app: app.to_owned(),
+            policy: self.policy(&snapshot),
+            panic: snapshot.panic,
+            omitted: all.len().saturating_sub(MAX_TOLD),
+            instances: told.collect(),
+        }
+    }
+
+    fn policy(&self, snapshot: &Snapshot) -> report::Policy {
+        let zone = &self.standpoint.zone;
+        report::Policy {
+            calls: "p2c_peak_ewma",
+            streams: "p2c_least_streams",
+            calls_with_keys: snapshot.seats.get().map(|_| "ring_hash"),
+            weighted: snapshot.called.is_weighted(),
+            zone: Some(zone).filter(|zone| !zone.is_empty()).cloned(),
+            stay_in_zone: snapshot.called.stay(),
+            subset: self.standpoint.subset,
+        }
+    }
+
     /// Addresses of the connected instances.
     pub(crate) fn addresses(&self) -> Vec<String> {
         let members = self.members.lock().expect("no change panics");
@@ -181,8 +268,8 @@ impl Choosable for Arc<Endpoint> {
         self.standing.number
     }
 
-    fn candidate(&self) -> Candidate<'_> {
-        self.standing.candidate()
+    fn candidate(&self, stream: bool) -> Candidate<'_> {
+        self.standing.candidate(stream)
     }
 }
 
@@ -195,15 +282,36 @@ impl Drop for Rotation {
 }
 
 impl Snapshot {
-    fn of(members: &Members) -> Self {
+    fn of(members: &Members, standpoint: &Standpoint) -> Self {
         let connected = members.connected.iter().cloned();
         let (open, closed): (Vec<_>, Vec<_>) = connected.partition(|endpoint| endpoint.is_open());
-        match outlier::routing(members.known, members.connected.len(), open.len()) {
-            Routing::Without => Self { called: closed, ejected: open, panic: false },
-            Routing::Panic => {
-                Self { called: members.connected.clone(), ejected: Vec::new(), panic: true }
-            }
-        }
+        let known = members.view.instances.len();
+        let (called, ejected, panic) =
+            match outlier::routing(known, members.connected.len(), open.len()) {
+                Routing::Without => (closed, open, false),
+                Routing::Panic => (members.connected.clone(), Vec::new(), true),
+            };
+        // Without a zone, everywhere is home.
+        let home = |one: &Listed| standpoint.zone.is_empty() || standpoint.is_home(one);
+        let offer = |instance: Arc<Endpoint>| {
+            // One that has just left the view goes on to be called until its
+            // connections are closed.
+            let listed = members.view.instances.get(&instance.target);
+            let weight = listed.map_or(DEFAULT_WEIGHT, |one| one.weight);
+            Offer { instance, home: listed.is_none_or(home), weight }
+        };
+        let all = members.view.instances.values();
+        let at_home = all.filter(|one| one.weight > 0 && home(one)).count();
+        let called = Choice::of(called.into_iter().map(offer).collect(), at_home);
+        Self { called, ejected, panic, view: members.view.clone(), seats: OnceLock::new() }
+    }
+
+    fn seats(&self) -> &Seats<Arc<Endpoint>> {
+        self.seats.get_or_init(|| {
+            let by_target: HashMap<&Target, &Arc<Endpoint>> =
+                self.called.all().map(|endpoint| (&endpoint.target, endpoint)).collect();
+            Seats::on(self.view.ring(), |target| by_target.get(target).map(|one| Arc::clone(one)))
+        })
     }
 }
 

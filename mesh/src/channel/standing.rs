@@ -2,13 +2,14 @@
 //! instance's connections and, for a while, its place in the resolver's view.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::Duration,
 };
 
 use super::{
     balance::{Candidate, Score},
     breaker::{Breaker, Change, Trial},
+    meter::Meter,
     tick::Tick,
     tried::Number,
     verdict::Verdict,
@@ -18,11 +19,13 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Standing {
     pub(crate) number: Number,
-    /// Calls that the instance owes an answer: unary ones to the last trailer,
-    /// streams to the headers.
-    pub(crate) calls: AtomicUsize,
+    /// Calls that the instance owes an answer, streams not among them.
+    pub(crate) calls: Meter,
+    /// Streams, to their end.
+    pub(crate) streams: Meter,
     pub(crate) score: Score,
     pub(crate) breaker: Breaker,
+    ejections: AtomicU32,
 }
 
 /// A finished call.
@@ -31,6 +34,8 @@ pub(crate) struct Finished {
     pub(crate) verdict: Verdict,
     /// How long it took; `None` when that was its caller's doing.
     pub(crate) took: Option<Duration>,
+    /// A stream, which may begin to answer whenever it likes.
+    pub(crate) stream: bool,
     pub(crate) trial: Trial,
 }
 
@@ -38,16 +43,33 @@ impl Standing {
     pub(crate) fn new(now: Tick) -> Self {
         Self {
             number: Number::next(),
-            calls: AtomicUsize::new(0),
+            calls: Meter::default(),
+            streams: Meter::default(),
             score: Score::new(now),
             breaker: Breaker::new(now),
+            ejections: AtomicU32::new(0),
         }
     }
 
+    /// Its breaker was opened.
+    pub(crate) fn ejected(&self) {
+        self.ejections.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn ejections(&self) -> u32 {
+        self.ejections.load(Relaxed)
+    }
+
+    /// What counts calls, or streams.
+    pub(crate) fn meter(&self, stream: bool) -> &Meter {
+        if stream { &self.streams } else { &self.calls }
+    }
+
     /// What the choice among several looks at.
-    pub(crate) fn candidate(&self) -> Candidate<'_> {
-        let in_flight = self.calls.load(Relaxed);
-        Candidate { score: &self.score, in_flight, since: self.breaker.since() }
+    pub(crate) fn candidate(&self, stream: bool) -> Candidate<'_> {
+        #[expect(clippy::cast_precision_loss, reason = "a meter has 24 bits, as a float has")]
+        let load = self.meter(stream).now() as f32;
+        Candidate { score: &self.score, load, stream, since: self.breaker.since() }
     }
 
     /// Learns from a call. `jitter` draws from 0 to 1.
@@ -57,7 +79,7 @@ impl Standing {
         now: Tick,
         jitter: impl FnOnce() -> f32,
     ) -> Option<Change> {
-        let Finished { verdict, took, trial } = call;
+        let Finished { verdict, took, stream, trial } = call;
         let verdict = match (verdict, took) {
             (Verdict::Late, Some(took)) if self.score.had_time(took) => Verdict::Failed,
             (Verdict::Late, _) => Verdict::Overloaded,
@@ -65,7 +87,7 @@ impl Standing {
         };
         match verdict {
             Verdict::Served => {
-                self.score.served(took, now);
+                self.score.served(took.filter(|_| !stream), now);
                 return self.breaker.succeeded(trial, now);
             }
             Verdict::Failed => {
@@ -74,7 +96,7 @@ impl Standing {
             }
             Verdict::Overloaded => self.score.failed(now),
             Verdict::Silent | Verdict::Late => {
-                if let Some(took) = took {
+                if let Some(took) = took.filter(|_| !stream) {
                     self.score.at_least(took, now);
                 }
             }
@@ -99,7 +121,11 @@ mod tests {
         let changes = (2..2 + calls).map(|millis| {
             let now = Tick::from_millis(millis);
             let trial = Trial { began: now, probe: false };
-            standing.learn(Finished { verdict, took: Some(took), trial }, now, || 0.0)
+            standing.learn(
+                Finished { verdict, took: Some(took), stream: false, trial },
+                now,
+                || 0.0,
+            )
         });
         changes.flatten().count() > 0
     }
@@ -125,7 +151,7 @@ mod tests {
         let trial = Trial { began: now, probe: false };
         let call = |verdict, millis| {
             let took = Some(millis * MILLI);
-            standing.learn(Finished { verdict, took, trial }, now, || 0.0)
+            standing.learn(Finished { verdict, took, stream: false, trial }, now, || 0.0)
         };
         call(Verdict::Served, 200);
         assert!((0..100).all(|_| call(Verdict::Late, 300).is_none()));
@@ -141,7 +167,11 @@ mod tests {
         assert!(standing.breaker.reserve(later));
         assert!(!standing.breaker.reserve(later));
         let trial = Trial { began: later, probe: true };
-        standing.learn(Finished { verdict: Verdict::Silent, took: None, trial }, later, || 0.0);
+        standing.learn(
+            Finished { verdict: Verdict::Silent, took: None, stream: false, trial },
+            later,
+            || 0.0,
+        );
         assert!(standing.breaker.reserve(later));
     }
 }

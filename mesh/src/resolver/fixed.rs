@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tokio::sync::watch;
 
-use super::{Resolver, Target, View};
+use super::{Listed, Resolver, View};
 
 /// Fixed addresses by application, and another resolver for the others.
 pub(crate) struct Fixed {
@@ -21,7 +21,7 @@ impl Fixed {
         for (app, address) in addresses {
             let view = views.entry(app).or_default();
             view.known = true;
-            view.targets.push(Target { address, instance: String::new() });
+            view.instances.push(Listed::at(address));
         }
         let views = views.into_iter().map(|(app, view)| (app, watch::Sender::new(view)));
         Self { views: views.collect(), others }
@@ -44,7 +44,7 @@ pub(crate) struct Nothing {
 
 impl Default for Nothing {
     fn default() -> Self {
-        Self { view: watch::Sender::new(View { known: true, targets: Vec::new() }) }
+        Self { view: watch::Sender::new(View { known: true, instances: Vec::new() }) }
     }
 }
 

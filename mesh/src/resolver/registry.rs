@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::AbortHandle};
 use tonic::Status;
 
-use super::{Resolver, Target, View};
+use super::{DEFAULT_WEIGHT, Listed, MAX_WEIGHT, Resolver, Target, View};
 use crate::{
     backoff::Backoff,
     call,
@@ -77,7 +77,7 @@ impl Resolver for Registry {
                     // fault of the registry than the truth: calls to instances
                     // that are really gone fail by themselves.
                     let replace =
-                        *view != next && !next.targets.is_empty() || view.known != next.known;
+                        *view != next && !next.instances.is_empty() || view.known != next.known;
                     if replace {
                         *view = next;
                     }
@@ -90,15 +90,16 @@ impl Resolver for Registry {
 }
 
 fn part(all: &Instances, app: &str) -> View {
-    let targets = all.instances.iter().filter(|instance| instance.app == app);
-    View {
-        known: all.known,
-        targets: targets
-            .map(|instance| Target {
-                address: instance.address.clone(),
-                instance: instance.id.clone(),
-            })
-            .collect(),
+    let instances = all.instances.iter().filter(|instance| instance.app == app);
+    View { known: all.known, instances: instances.map(listed).collect() }
+}
+
+fn listed(instance: &Instance) -> Listed {
+    Listed {
+        target: Target { address: instance.address.clone(), instance: instance.id.clone() },
+        zone: instance.zone.clone(),
+        // The registry may be somebody else's, so the bound is kept here too.
+        weight: instance.weight.unwrap_or(DEFAULT_WEIGHT).min(MAX_WEIGHT),
     }
 }
 
@@ -160,6 +161,14 @@ mod tests {
 
     fn ids(known: &Instances) -> Vec<&str> {
         known.instances.iter().map(|instance| instance.id.as_str()).collect()
+    }
+
+    #[test]
+    fn an_instance_that_states_no_weight_has_an_ordinary_share_and_zero_is_a_weight() {
+        let weight = |weight| listed(&Instance { weight, ..instance("shop", "a") }).weight;
+        assert_eq!(weight(None), 100);
+        assert_eq!(weight(Some(0)), 0);
+        assert_eq!(weight(Some(u32::MAX)), 1_000);
     }
 
     #[test]

@@ -23,7 +23,12 @@ impl Server {
     }
 
     fn candidate(&self) -> Candidate<'_> {
-        Candidate { score: &self.score, in_flight: self.in_flight, since: self.since }
+        Candidate {
+            score: &self.score,
+            load: self.in_flight as f32,
+            stream: false,
+            since: self.since,
+        }
     }
 }
 
