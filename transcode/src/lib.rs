@@ -3,9 +3,25 @@
 //! without a tree in between. Pure: no I/O, no async, no clock, and descriptors
 //! are looked at only while compiling.
 
+mod base64;
+mod cursor;
+mod error;
+mod field_mask;
+mod number;
 mod options;
+mod path;
 pub mod percent;
+mod place;
+mod program;
+mod read;
 pub mod route;
+mod schema;
 pub mod template;
+mod time;
+mod wire;
+mod write;
 
+pub use error::{JsonError, Problem, Reason, WireError, WireProblem};
 pub use options::{Limits, ReadOptions, WriteOptions};
+pub use path::FieldPath;
+pub use schema::{CompileError, MessageId, Schema};
