@@ -1,5 +1,18 @@
 //! A mesh within a test: applications on ports of their own, tokens and proofs
 //! that verify, and no registry.
+//!
+//! [`Mesh::new`] is over TCP. [`Mesh::simulated`] is over a network in memory, so
+//! that with paused time (`#[tokio::test(start_paused = true)]`) hours pass in
+//! milliseconds; its [`Link`]s fail as a test or a seed asks. A [`Peer`]
+//! misbehaves at the level of HTTP/2, a [`Recorder`] tells which attempts arrived
+//! where.
+
+mod link;
+mod memory;
+mod peer;
+mod recorder;
+mod storm;
+mod wire;
 
 use std::{
     net::SocketAddr,
@@ -10,10 +23,18 @@ use std::{
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
+use self::memory::Book;
+pub use self::{
+    link::Link,
+    memory::Faults,
+    peer::{Peer, Reply, RunningPeer},
+    recorder::{Arrival, End, Recorded, Recorder},
+};
+
 use crate::{
     App, Channel, Routes, Server, Settings,
     identity::{AUDIENCE, Claims, MeshKey, SigningKey, unix_now},
-    net::Tcp,
+    net::{Network, Tcp},
     proto::{
         ListKeysRequest, ListKeysResponse,
         key_service_server::{KeyService, KeyServiceServer},
@@ -29,6 +50,22 @@ pub struct Mesh {
     key: SigningKey,
     mesh_key: [u8; 32],
     addresses: Mutex<Vec<(String, SocketAddr)>>,
+    simulation: Option<Simulation>,
+}
+
+#[derive(Debug)]
+struct Simulation {
+    seed: u64,
+    book: Arc<Book>,
+}
+
+impl Drop for Simulation {
+    #[expect(clippy::print_stderr, reason = "a test that fails must tell how to repeat it")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the simulated mesh had the seed {}", self.seed);
+        }
+    }
 }
 
 /// An application under test. It is cut off when this is dropped.
@@ -38,6 +75,7 @@ pub struct Running {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: tokio::task::JoinHandle<()>,
+    book: Option<Arc<Book>>,
 }
 
 impl Running {
@@ -56,8 +94,18 @@ impl Running {
         self.task.abort();
         let _ = (&mut self.task).await;
         // What the server had spawned ends a moment after it.
-        while tokio::net::TcpStream::connect(self.address).await.is_ok() {
+        while self.listens().await {
             tokio::task::yield_now().await;
+        }
+        if let Some(book) = &self.book {
+            book.cut(|_, to| to == self.address);
+        }
+    }
+
+    async fn listens(&self) -> bool {
+        match &self.book {
+            Some(book) => book.listens(self.address),
+            None => tokio::net::TcpStream::connect(self.address).await.is_ok(),
         }
     }
 }
@@ -74,9 +122,38 @@ impl Mesh {
     /// # Panics
     /// When the test's machine has no randomness.
     pub async fn new() -> Self {
+        Self::over(None).await
+    }
+
+    /// A mesh over a network in memory. With paused time, nothing in it waits for
+    /// the machine. The seed decides every fault, and all that the mesh itself
+    /// draws in this thread; it is printed when the test panics. Only the order in
+    /// which tokio polls what is ready at the same moment is not drawn from it.
+    ///
+    /// Every process has a host of its own, `10.0.0.1` and so on; a process that
+    /// states a port at `listen` gets it there, and any other address as it is.
+    ///
+    /// # Panics
+    /// When the test's machine has no randomness.
+    ///
+    /// # Examples
+    /// ```
+    /// # use mesh::{Routes, testing::Mesh};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let mesh = Mesh::simulated(42).await;
+    /// let shop = mesh.serve("shop", mesh::DESCRIPTORS, Routes::new()).await;
+    /// mesh.links(shop.address).black_hole();
+    /// # }
+    /// ```
+    pub async fn simulated(seed: u64) -> Self {
+        fastrand::seed(seed);
+        Self::over(Some(Simulation { seed, book: Book::new(seed) })).await
+    }
+
+    async fn over(simulation: Option<Simulation>) -> Self {
         let mesh_key = std::array::from_fn(|_| fastrand::u8(..));
         let key = SigningKey::generate().expect("randomness");
-        let mesh = Self { key, mesh_key, addresses: Mutex::default() };
+        let mesh = Self { key, mesh_key, addresses: Mutex::default(), simulation };
         let keys = Keys(Arc::new(ListKeysResponse { keys: vec![mesh.key.public()] }));
         let routes = Routes::new().add(KeyServiceServer::new(keys));
         let running = mesh.serve_app(&mesh.app(KEY_ISSUER), crate::DESCRIPTORS, routes).await;
@@ -100,17 +177,86 @@ impl Mesh {
     /// When a setting is wrong.
     pub fn app_with(&self, name: &'static str, pairs: &[(&str, &str)]) -> App {
         let endpoints = self.endpoints();
+        // In a simulation, instances fail because a test wants them to.
+        let log = if self.simulation.is_some() { "error" } else { "warn" };
         let mut all = vec![
             ("static_endpoints", endpoints.as_str()),
             ("token_keys", KEY_ISSUER),
             ("token_issuer", ISSUER),
-            ("log", "warn"),
+            ("log", log),
         ];
         all.extend_from_slice(pairs);
         let key = MeshKey::new(&self.mesh_key).expect("the key is long enough");
         // A test's runtime may have a paused clock, which no worker's shares.
-        App::assemble(Settings::from_pairs(name, &all), Some(key), Arc::new(Tcp), 0)
+        App::assemble(Settings::from_pairs(name, &all), Some(key), self.network(name), 0)
             .expect("the settings are right")
+    }
+
+    fn network(&self, name: &str) -> Arc<dyn Network> {
+        match &self.simulation {
+            Some(simulation) => simulation.book.host(name),
+            None => Arc::new(Tcp),
+        }
+    }
+
+    fn book(&self) -> &Arc<Book> {
+        let simulation = self.simulation.as_ref();
+        &simulation.expect("only a simulated mesh has links that fail on request").book
+    }
+
+    /// The way from one application to an address, in a simulated mesh. A caller
+    /// without an application of its own ([`channel`](Self::channel)) is `test`.
+    ///
+    /// # Panics
+    /// When the mesh is not simulated.
+    pub fn link(&self, caller: &str, to: SocketAddr) -> Link {
+        Link::new(self.book().clone(), Some(caller), to)
+    }
+
+    /// The ways from everybody to an address, in a simulated mesh, but for callers
+    /// whose own [`link`](Self::link) was changed.
+    ///
+    /// # Panics
+    /// When the mesh is not simulated.
+    pub fn links(&self, to: SocketAddr) -> Link {
+        Link::new(self.book().clone(), None, to)
+    }
+
+    /// Faults drawn from the seed, upon the ways to these addresses: cut and refused
+    /// connections, black holes, latency, jitter, little bandwidth. Returns when the
+    /// time is over and every way is healed. Dropped before, it leaves what it did.
+    ///
+    /// # Panics
+    /// When the mesh is not simulated.
+    pub async fn storm(&self, addresses: &[SocketAddr], lasts: Duration) {
+        storm::blow(self.book(), addresses, lasts).await;
+    }
+
+    /// The faults that were carried out so far: a test of faults that counts none
+    /// has tested nothing.
+    ///
+    /// # Panics
+    /// When the mesh is not simulated.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.book().pages().faults
+    }
+
+    /// Puts a misbehaving server in the place of an application's instance.
+    ///
+    /// # Panics
+    /// When there is no port for it.
+    pub async fn peer(&self, name: &str, peer: Peer) -> RunningPeer {
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = self.network(name).listen(anywhere).expect("a port is free");
+        let address = listener.local_addr().expect("it was just bound");
+        self.know(name, address);
+        peer.serve(name, listener, address)
+    }
+
+    fn know(&self, name: &str, address: SocketAddr) {
+        let entry = (name.to_owned(), address);
+        self.addresses.lock().expect("no test panics while it is held").push(entry);
     }
 
     fn endpoints(&self) -> String {
@@ -154,9 +300,9 @@ impl Mesh {
             server.until(stopped).await.expect("the application serves");
         });
         let address = bound.await.expect("the application serves");
-        let entry = (name.to_owned(), address);
-        self.addresses.lock().expect("no test panics while it is held").push(entry);
-        Running { address, stop: Some(stop), task }
+        self.know(name, address);
+        let book = self.simulation.as_ref().map(|simulation| simulation.book.clone());
+        Running { address, stop: Some(stop), task, book }
     }
 
     /// A channel to an application for somebody outside: no proof, no token.
@@ -166,7 +312,8 @@ impl Mesh {
     pub fn channel(&self, name: &str) -> Channel {
         let endpoints = self.endpoints();
         let pairs = [("static_endpoints", endpoints.as_str()), ("log", "warn")];
-        let app = App::new(Settings::from_pairs("test", &pairs)).expect("the settings are right");
+        let settings = Settings::from_pairs("test", &pairs);
+        let app = App::over(self.network("test"), settings).expect("the settings are right");
         app.channel(name)
     }
 
