@@ -5,7 +5,13 @@
 //! A task that the handler spawns is a new task and inherits nothing: work that
 //! outlives the call must not die with its deadline.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use http::HeaderValue;
 use tokio::time::Instant;
@@ -33,6 +39,25 @@ pub(crate) struct Call {
     /// The call is itself a repetition: what it causes is not repeated again, or
     /// a failing leaf would be called once more by every layer above it.
     pub(crate) repeated: bool,
+    /// A call that this one made has failed as UNAVAILABLE, after all the
+    /// repetitions that it may have.
+    pub(crate) gave_up: AtomicBool,
+}
+
+impl Call {
+    /// A call that this one made, and that may be repeated, has failed like this.
+    pub(crate) fn failed_below(&self, code: Code) {
+        if code == Code::Unavailable {
+            self.gave_up.store(true, Relaxed);
+        }
+    }
+
+    /// Whether a failure of this call must not be repeated: whoever was nearest to
+    /// its cause has done so, and every layer that did it too would multiply the
+    /// load of what is failing.
+    pub(crate) fn spent(&self) -> bool {
+        self.gave_up.load(Relaxed)
+    }
 }
 
 /// Runs a future as the handling of a call.
@@ -110,6 +135,7 @@ pub fn caused_by<F: Future>(
             baggage: None,
             criticality: None,
             repeated: false,
+            gave_up: AtomicBool::new(false),
         })
     });
     CURRENT.scope(call, future)

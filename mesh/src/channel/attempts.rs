@@ -74,7 +74,7 @@ pub(super) async fn run(
     let body = compression::pack_request(&mut head, body);
     let attempts = Attempts {
         repeatable: method.as_ref().is_some_and(|method| method.idempotency.repeatable())
-            && !handled.is_some_and(|call| call.repeated),
+            && !handled.as_ref().is_some_and(|call| call.repeated),
         retry: method.as_ref().map(|method| method.retry).unwrap_or_default(),
         shared: &shared,
         ask: Ask::new(deadline, shape),
@@ -100,6 +100,9 @@ pub(super) async fn run(
         }
         Err(status) => {
             outcome.decide(status.code());
+            if let Some(handled) = handled.filter(|_| attempts.repeatable) {
+                handled.failed_below(status.code());
+            }
             Err(status)
         }
     }

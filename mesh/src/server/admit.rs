@@ -1,7 +1,10 @@
 //! What the headers of a call decide: until when it may last, who calls, whether
 //! they may, and how much it matters. No byte of the message is looked at.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
@@ -51,6 +54,7 @@ pub(super) async fn admit(
         baggage: passed(&trace::BAGGAGE),
         criticality: Some(class),
         repeated: headers.contains_key(&PREVIOUS_ATTEMPTS),
+        gave_up: AtomicBool::new(false),
         caller,
     }))
 }

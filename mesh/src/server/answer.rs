@@ -3,12 +3,13 @@
 
 use bytes::Bytes;
 use h2::{Reason, SendStream, server::SendResponse};
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body::Body as _;
 use tonic::{Code, Status, body::Body};
 
 use super::{limits::MAX_TRAILER_BYTES, outcome::Outcome};
 use crate::{
+    call,
     channel::{code_of, payload::send_data},
     status,
 };
@@ -20,6 +21,18 @@ pub(super) const GRPC: HeaderValue = HeaderValue::from_static("application/grpc"
 /// there for the window as it would wait here, and asking takes the connection's
 /// lock twice more.
 const SENT_UNASKED: usize = 16 << 10;
+
+/// What tells a caller not to repeat its call (gRFC A6).
+const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+const NEVER: HeaderValue = HeaderValue::from_static("-1");
+
+/// Forbids to repeat the call that is being handled when what failed is a call
+/// that it made in turn, which has been repeated here.
+pub(super) fn repeat_once(headers: &mut HeaderMap) {
+    if call::current().is_some_and(|call| call.spent()) {
+        headers.insert(PUSHBACK, NEVER);
+    }
+}
 
 /// Why an answer was not sent to its end.
 pub(super) enum Unsent {

@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 use super::{
     Shared,
     admit::admit,
-    answer::{Unsent, end, refuse, send, shorten},
+    answer::{Unsent, end, refuse, repeat_once, send, shorten},
     drained,
     outcome::Outcome,
     overload::Place,
@@ -173,6 +173,9 @@ impl<'a> Work<'a> {
         let ends = body.is_end_stream();
         if ends {
             shorten(&mut head.headers);
+        }
+        if refusal == Some(Code::Unavailable) {
+            repeat_once(&mut head.headers);
         }
         let response = Response::from_parts(head, ());
         let Ok(mut stream) = self.respond.send_response(response, ends) else {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attempts;
+mod chain;
 mod faults;
 mod ledger;
 mod peer;
