@@ -9,6 +9,7 @@
 mod admit;
 mod answer;
 mod connection;
+mod guard;
 mod handle;
 mod limits;
 mod outcome;

@@ -46,6 +46,11 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(20), Duration::fr
 /// 4 MiB is not stopped by a round trip for every 64 KiB.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Frames that nobody has read cost memory beside their bytes, which h2 counts as
+/// 256 bytes less their length and bounds by this; by its default, streams of
+/// small messages whose reader pauses would end the connection and all of its
+/// calls. A full window of messages of five bytes (5 + 5 on the wire).
+const FRAMING_BUDGET: usize = 104 << 20;
 
 /// One instance.
 #[derive(Debug)]
@@ -240,6 +245,7 @@ async fn handshake(
     let (send, mut connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .data_frame_budget(FRAMING_BUDGET)
         .enable_push(false)
         .handshake(stream)
         .await

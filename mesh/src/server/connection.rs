@@ -3,29 +3,35 @@
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use h2::server::Connection;
-use tokio::{task::coop::unconstrained, time::Instant};
+use h2::{Reason, server};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, sleep_until, timeout},
+};
 
-use super::{Shared, drained, handle};
+use super::{
+    Shared, drained,
+    guard::Guard,
+    handle,
+    limits::{
+        CONNECTION_WINDOW, FRAMING_BUDGET, HANDSHAKE_TIMEOUT, LAST_WORDS, MAX_PENDING_RESETS,
+        SEND_BUFFER, STREAM_WINDOW,
+    },
+};
 use crate::{keepalive, net::Stream};
 
-/// A client that has not sent its preface in this time is none.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Flow-control windows; see the client's.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-/// Bytes of an answer that wait for a slow reader, per stream.
-const SEND_BUFFER: usize = 1 << 20;
-/// Streams that a client may open and reset at once before it is cut off
-/// (CVE-2023-44487).
-const MAX_PENDING_RESETS: usize = 32;
+type Connection = server::Connection<Guard<Stream>, Bytes>;
 
 /// Serves a connection until its peer leaves, it is too old, or the process
-/// drains; then until its last call has ended.
+/// drains; then until its last call has ended or, on an old connection, has had
+/// the time that it is given.
 pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr) {
     let mut drain = shared.draining.subscribe();
-    let mut drained = pin!(unconstrained(drained(&mut drain)));
-    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&shared, stream)).await;
+    let handshake = tokio::select! {
+        handshake = timeout(HANDSHAKE_TIMEOUT, handshake(&shared, stream)) => handshake,
+        // Nobody waits for a call on it yet.
+        () = drained(&mut drain) => return,
+    };
     let mut connection = match handshake {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "no HTTP/2 connection"),
@@ -34,10 +40,10 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr)
     let ping = connection.ping_pong().expect("taken once");
     // Without tokio's budget, or a peer that never pauses would use it up and none
     // of these would ever be due.
+    let mut drained = pin!(unconstrained(drained(&mut drain)));
     let mut alive = pin!(unconstrained(keepalive::until_dead(ping)));
-    let old = old_age(shared.limits.max_connection_age);
-    let mut age = pin!(unconstrained(tokio::time::sleep_until(old)));
-    let mut leaving = false;
+    let mut age = pin!(sleep_until(old_age(shared.limits.max_connection_age)));
+    let (mut leaving, mut drains) = (false, false);
     loop {
         tokio::select! {
             // While calls come in, nothing else is looked at, and no lot is drawn.
@@ -45,36 +51,53 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr)
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     // Boxed: a task is moved several times before it first runs.
-                    tokio::spawn(Box::pin(handle::call(shared.clone(), peer, request, respond)));
+                    let call = Box::pin(handle::call(shared.clone(), peer, request, respond));
+                    tokio::spawn(call);
                 }
                 Some(Err(error)) => return tracing::debug!(%peer, %error, "a connection failed"),
                 None => return,
             },
             () = &mut alive => return tracing::debug!(%peer, "a peer no longer answers pings"),
-            () = &mut age, if !leaving => {
+            () = unconstrained(age.as_mut()) => {
+                if leaving {
+                    return cut(connection, peer).await;
+                }
                 leaving = true;
                 connection.graceful_shutdown();
+                age.as_mut().reset(Instant::now() + shared.limits.max_connection_age_grace);
             }
-            () = &mut drained, if !leaving => {
-                leaving = true;
-                connection.graceful_shutdown();
+            // Calls that do not end are cut by the drain itself.
+            () = &mut drained, if !drains => {
+                drains = true;
+                if !leaving {
+                    leaving = true;
+                    connection.graceful_shutdown();
+                    age.as_mut().reset(Instant::now() + shared.limits.max_connection_age_grace);
+                }
             }
         }
     }
 }
 
-async fn handshake(
-    shared: &Shared,
-    stream: Stream,
-) -> Result<Connection<Stream, Bytes>, h2::Error> {
-    h2::server::Builder::new()
+/// Ends a connection whose calls have had their time.
+async fn cut(mut connection: Connection, peer: SocketAddr) {
+    tracing::info!(%peer, "calls on a connection that is too old were cut");
+    connection.abrupt_shutdown(Reason::NO_ERROR);
+    let closed = std::future::poll_fn(|cx| connection.poll_closed(cx));
+    // A peer that does not read is not waited for.
+    let _ = timeout(LAST_WORDS, closed).await;
+}
+
+async fn handshake(shared: &Shared, stream: Stream) -> Result<Connection, h2::Error> {
+    server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(shared.limits.max_streams)
         .max_header_list_size(shared.limits.max_header_bytes)
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        .handshake(stream)
+        .data_frame_budget(FRAMING_BUDGET)
+        .handshake(Guard::new(stream, shared.limits.min_ping_interval))
         .await
 }
 
