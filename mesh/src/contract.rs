@@ -3,6 +3,7 @@
 //! descriptor again.
 
 mod explain;
+mod hash_key;
 mod limits;
 mod options;
 
@@ -14,6 +15,7 @@ use prost_types::method_options::IdempotencyLevel;
 use self::options::Options;
 pub use self::{
     explain::{Explanation, Sources, explain},
+    hash_key::{FieldKey, HashKey},
     limits::{Amount, Limit, limits},
     options::Source,
 };
@@ -52,6 +54,8 @@ pub struct Method {
     pub access: Access,
     /// How much a call matters where no caller says it.
     pub criticality: Criticality,
+    /// What an instance is chosen by; `None` where the quickest is called.
+    pub hash_key: Option<HashKey>,
     /// Whether the caller streams messages.
     pub client_streaming: bool,
     /// Whether the server streams messages.
@@ -213,6 +217,9 @@ impl Method {
 
         let deadline = duration(policy.deadline, "deadline").map_err(wrong)?;
         let retry = compile_retry(policy.retry).map_err(wrong)?;
+        let hash_key = policy.hash_key.as_ref();
+        let hash_key = hash_key.map(|key| HashKey::compile(key, descriptor)).transpose();
+        let hash_key = hash_key.map_err(wrong)?;
         let request = Program::compile(&descriptor.input())
             .map_err(|source| ContractError::Rules { method: path.clone(), source })?;
         Ok(Self {
@@ -222,6 +229,7 @@ impl Method {
             idempotency: idempotency(descriptor),
             retry,
             criticality: Criticality::of_policy(&policy).unwrap_or_default(),
+            hash_key,
             access: policy.access.map(Access::from).unwrap_or_default(),
             client_streaming: descriptor.is_client_streaming(),
             server_streaming: descriptor.is_server_streaming(),

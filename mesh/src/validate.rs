@@ -20,7 +20,7 @@ mod run;
 mod text;
 mod time;
 mod uri;
-mod wire;
+pub(crate) mod wire;
 
 use std::{sync::Arc, time::SystemTime};
 

@@ -41,6 +41,9 @@ service OrdersService {
     option idempotency_level = NO_SIDE_EFFECTS;
     option (titan.mesh.v1.policy) = {deadline: {}};
   }
+  rpc Keyed(Order) returns (Order) {
+    option (titan.mesh.v1.policy) = {hash_key: {field: "name"}};
+  }
 }
 service BareService {
   rpc Silent(Order) returns (Order);
@@ -112,6 +115,23 @@ fn what_nobody_says_is_the_meshs() {
     assert_eq!((method.criticality, sources.criticality), (Criticality::Critical, Source::Mesh));
     assert_eq!(sources.idempotency, Source::Mesh);
     assert_eq!((method.retry, sources.max_attempts), (contract::Retry::default(), Source::Mesh));
+}
+
+#[test]
+fn the_key_of_a_method_is_told_and_a_key_that_does_not_exist_is_refused() {
+    let Explanation { method, sources, .. } = explain("OrdersService", "Keyed");
+    assert_eq!(method.hash_key.unwrap().to_string(), "field name");
+    assert_eq!(sources.hash_key, Source::Method);
+    let none = explain("OrdersService", "Own");
+    assert_eq!((none.method.hash_key, none.sources.hash_key), (None, Source::Mesh));
+    for key in ["field: \"nobody\"", "header: \"Not-Lower\"", ""] {
+        let wrong = METHODS.replace("field: \"name\"", key);
+        let set = compile(&format!("{HEADER}{wrong}"));
+        let refused = Contracts::load(&[&set]);
+        let policy = matches!(&refused, Err(contract::ContractError::Policy { method, .. })
+            if method == "/shop.v1.OrdersService/Keyed");
+        assert!(policy, "{key:?}: {refused:?}");
+    }
 }
 
 #[test]

@@ -30,6 +30,10 @@ pub(super) fn facts(explanation: &Explanation, stated_by: &str) -> Vec<Fact> {
         fact("idempotency_level", idempotency, sources.idempotency),
         fact("max_attempts", (attempts.into(), attempts.to_string()), attempts_source),
     ];
+    if let Some(key) = &method.hash_key {
+        let text = format!("{key}: calls with the same one go to the same instance");
+        facts.push(fact("hash_key", (key.to_string().into(), text), sources.hash_key));
+    }
     // Nothing is waited for before an attempt that is not made.
     if attempts > 1 {
         let retry = method.retry;

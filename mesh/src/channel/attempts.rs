@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use super::{
     Carried, Shared,
     failure::{self, Failure, Pushback, Sent},
+    key::{self, Keyed},
     outcome::Outcome,
     payload::Payload,
     permit::{Ask, Permit, Shape},
@@ -72,12 +73,14 @@ pub(super) async fn run(
 
     let limit = compression::accept(&mut head.headers).then_some(shared.common.max_message_bytes);
     let body = compression::pack_request(&mut head, body);
+    let (key, keyed) = key::of(method.as_deref(), &head.headers, shared.common.max_message_bytes);
     let attempts = Attempts {
         repeatable: method.as_ref().is_some_and(|method| method.idempotency.repeatable())
             && !handled.as_ref().is_some_and(|call| call.repeated),
         retry: method.as_ref().map(|method| method.retry).unwrap_or_default(),
         shared: &shared,
-        ask: Ask::new(deadline, shape),
+        ask: Ask { key, ..Ask::new(deadline, shape) },
+        keyed,
         head,
     };
     let made = attempts.make(body).instrument(span);
@@ -179,6 +182,7 @@ struct Attempts<'a> {
     shared: &'a Shared,
     head: Parts,
     ask: Ask,
+    keyed: Option<Keyed>,
     repeatable: bool,
     retry: Retry,
 }
@@ -190,6 +194,9 @@ impl Attempts<'_> {
         let mut attempts = 1;
         let mut refused = 0;
         let mut ask = self.ask;
+        if let Some(keyed) = &self.keyed {
+            ask.key = payload.message().and_then(|message| keyed.read(message));
+        }
         self.shared.budget.earn();
         loop {
             let failure = match self.attempt(&mut payload, &mut ask, attempts - 1).await {

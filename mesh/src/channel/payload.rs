@@ -65,6 +65,14 @@ impl Payload {
         *self = unsent;
     }
 
+    /// The message of a call that has one, with its prefix.
+    pub(crate) fn message(&self) -> Option<&Bytes> {
+        match self {
+            Self::Whole(message) => Some(message),
+            Self::Stream(_) | Self::Spent => None,
+        }
+    }
+
     pub(crate) fn repeatable(&self) -> bool {
         !matches!(self, Self::Spent)
     }

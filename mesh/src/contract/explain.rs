@@ -35,6 +35,8 @@ pub struct Sources {
     pub access: Source,
     /// Of [`Method::criticality`].
     pub criticality: Source,
+    /// Of [`Method::hash_key`].
+    pub hash_key: Source,
 }
 
 impl Explanation {
@@ -72,6 +74,7 @@ pub fn explain(descriptor: &MethodDescriptor) -> Result<Explanation, ContractErr
         max_backoff: of_retry(retry.max_backoff.is_some()),
         access: origins.access,
         criticality: origins.criticality,
+        hash_key: origins.hash_key,
     };
     let method = Method::compile(descriptor, policy)?;
     let requirements = validate::requirements(&descriptor.input())

@@ -25,6 +25,7 @@ pub(super) struct Origins {
     pub(super) retry: Source,
     pub(super) access: Source,
     pub(super) criticality: Source,
+    pub(super) hash_key: Source,
 }
 
 /// The extensions that carry policies; absent where nobody has imported them.
@@ -55,14 +56,16 @@ impl Options {
         let (deadline, of_deadline) = over(own.deadline, defaults.deadline);
         let (retry, of_retry) = over(own.retry, defaults.retry);
         let (access, of_access) = over(own.access, defaults.access);
+        let (hash_key, of_hash_key) = over(own.hash_key, defaults.hash_key);
         let criticality = criticality.unwrap_or_default();
         let origins = Origins {
             deadline: of_deadline,
             retry: of_retry,
             access: of_access,
             criticality: of_criticality,
+            hash_key: of_hash_key,
         };
-        Ok((proto::Policy { deadline, retry, access, criticality }, origins))
+        Ok((proto::Policy { deadline, retry, access, criticality, hash_key }, origins))
     }
 }
 

@@ -5,13 +5,13 @@
 const MAX_GROUP_DEPTH: usize = 100;
 
 /// Why bytes are not a message.
-pub(super) type Fault = &'static str;
+pub(crate) type Fault = &'static str;
 
 const TRUNCATED: Fault = "the message ends in the middle of a field";
 
 /// How a value is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(crate) enum Wire {
     Varint,
     Fixed64,
     Bytes,
@@ -20,20 +20,20 @@ pub(super) enum Wire {
 
 /// A value as it was sent; its field's kind tells what the bits mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Raw<'a> {
+pub(crate) enum Raw<'a> {
     Bits(u64),
     Bytes(&'a [u8]),
 }
 
 impl<'a> Raw<'a> {
-    pub(super) fn bits(self) -> u64 {
+    pub(crate) fn bits(self) -> u64 {
         match self {
             Self::Bits(bits) => bits,
             Self::Bytes(_) => 0,
         }
     }
 
-    pub(super) fn bytes(self) -> &'a [u8] {
+    pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Self::Bits(_) => &[],
             Self::Bytes(bytes) => bytes,
@@ -43,13 +43,13 @@ impl<'a> Raw<'a> {
 
 /// One occurrence of a field.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found<'a> {
-    pub(super) number: u32,
-    pub(super) wire: Wire,
-    pub(super) raw: Raw<'a>,
+pub(crate) struct Found<'a> {
+    pub(crate) number: u32,
+    pub(crate) wire: Wire,
+    pub(crate) raw: Raw<'a>,
 }
 
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
@@ -60,17 +60,17 @@ enum Tag {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next field; groups are passed over.
     #[inline]
-    pub(super) fn field(&mut self) -> Result<Option<Found<'a>>, Fault> {
+    pub(crate) fn field(&mut self) -> Result<Option<Found<'a>>, Fault> {
         while !self.rest.is_empty() {
             match self.tag()? {
                 (number, Tag::Value(wire)) => {
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(super) fn value(&mut self, wire: Wire) -> Result<Raw<'a>, Fault> {
+    pub(crate) fn value(&mut self, wire: Wire) -> Result<Raw<'a>, Fault> {
         Ok(match wire {
             Wire::Varint => Raw::Bits(self.varint()?),
             Wire::Fixed64 => Raw::Bits(u64::from_le_bytes(self.array()?)),
