@@ -17,8 +17,13 @@ pub enum Reason {
     InvalidType,
     /// A value that the field cannot hold.
     InvalidValue,
-    /// Two fields that exclude each other.
+    /// Two fields that exclude each other, or two parts of a request that give
+    /// the same field.
     Conflict,
+    /// No query parameter of this name.
+    UnknownParameter,
+    /// A body where the rule has none.
+    UnexpectedBody,
 }
 
 impl Reason {
@@ -33,6 +38,8 @@ impl Reason {
             Reason::InvalidType => "INVALID_TYPE",
             Reason::InvalidValue => "INVALID_VALUE",
             Reason::Conflict => "CONFLICT",
+            Reason::UnknownParameter => "UNKNOWN_PARAMETER",
+            Reason::UnexpectedBody => "UNEXPECTED_BODY",
         }
     }
 }

@@ -175,6 +175,10 @@ impl Schema {
         field.last_in(&self.programs, wire)
     }
 
+    pub(crate) fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
     fn read<'a>(
         &'a self,
         json: &'a [u8],

@@ -2,7 +2,7 @@
 
 use super::{Segment, Template, TemplateError, Variable};
 use crate::{
-    percent::{Scope, canonical},
+    percent::{Scope, decode, encode_into},
     route::{MAX_SEGMENTS, Path},
 };
 
@@ -96,14 +96,20 @@ fn literal(text: &str) -> Result<Box<str>, TemplateError> {
     if text.contains(['*', '{', '}']) {
         return Err(TemplateError::Literal);
     }
-    let canonical = canonical(text);
-    match Path::parse(&format!("/{canonical}")) {
-        Ok(_) => Ok(canonical.into()),
+    // In a contract a code that needs none is the character that it stands for.
+    let decoded = decode(text, Scope::Segment).map_err(|_| TemplateError::Literal)?;
+    let mut literal = String::with_capacity(text.len());
+    encode_into(&mut literal, &decoded, Scope::Segment);
+    match Path::parse(&format!("/{literal}")) {
+        Ok(_) => Ok(literal.into()),
         Err(_) => Err(TemplateError::Literal),
     }
 }
 
 fn check(template: &Template) -> Result<(), TemplateError> {
+    if template.segments.is_empty() && template.verb.is_some() {
+        return Err(TemplateError::EmptySegment);
+    }
     if template.segments.len() > MAX_SEGMENTS {
         return Err(TemplateError::TooLong);
     }

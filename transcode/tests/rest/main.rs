@@ -4,5 +4,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod contracts;
+mod fuzz;
+mod request;
+mod response;
 mod route;
+mod rule;
 mod template;

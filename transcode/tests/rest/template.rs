@@ -63,6 +63,7 @@ fn what_the_grammar_does_not_allow_is_refused_by_name() {
         ("v1", E::Relative),
         ("{a=/v1}", E::Relative),
         ("//", E::EmptySegment),
+        ("/:go", E::EmptySegment),
         ("/v1/", E::EmptySegment),
         ("/v1//a", E::EmptySegment),
         ("/v1/{a=}", E::EmptySegment),
@@ -159,6 +160,7 @@ fn reserved_characters_of_a_literal_are_encoded() {
         ("/a b", "a%20b"),
         ("/é", "%C3%A9"),
         ("/%c3%a9", "%C3%A9"),
+        ("/%41%2f", "A%2F"),
         ("/a~b_c-d.e", "a~b_c-d.e"),
     ];
     for (text, literal) in cases {
