@@ -1,6 +1,7 @@
 //! One port for everything that comes from outside: REST by the contracts' HTTP
 //! rules, gRPC passed through, and the edge's own pages.
 
+mod coding;
 mod cors;
 mod deadline;
 mod exchange;
@@ -14,6 +15,7 @@ mod pages;
 mod reflection;
 mod rest;
 mod upstream;
+mod validator;
 
 use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -128,6 +130,11 @@ impl Edge {
 }
 
 fn refuse(exchange: &Exchange, failure: &Failure) -> Response<Body> {
-    let context = Context { snapshot: &exchange.snapshot, has_token: exchange.has_token };
+    let context = Context {
+        snapshot: &exchange.snapshot,
+        has_token: exchange.has_token,
+        wants_problem: exchange.wants_problem,
+        request_id: exchange.id.to_str().unwrap_or_default(),
+    };
     failure.respond(context).map(|body| Body::new(Full::new(body).map_err(|never| match never {})))
 }

@@ -1,10 +1,11 @@
-//! A refusal as an HTTP response: `{code, message, details}` with the HTTP
-//! status that `google.rpc.Code` maps to, whether the edge refused or a service.
+//! A refusal as an HTTP response: `{code, message, details}`, or a problem of RFC
+//! 9457 for who prefers that, with the HTTP status that `google.rpc.Code` maps to,
+//! whether the edge refused or a service.
 
 mod details;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use prost::Message as _;
 use prost_reflect::MessageDescriptor;
 use tonic::{Code, Status};
@@ -15,13 +16,17 @@ use crate::{schema::Snapshot, transcode::Violation};
 /// `domain` of the `ErrorInfo`s that the edge makes.
 const DOMAIN: &str = "titan";
 
+/// Media type of a problem (RFC 9457).
+pub(crate) const PROBLEM: &str = "application/problem+json";
+
 /// Why a request was not served.
 #[derive(Clone, Debug)]
 pub struct Failure {
     status: Status,
     /// Where HTTP knows better than the table of codes (405, 413, 415).
     http: Option<StatusCode>,
-    allow: Vec<Method>,
+    /// What the response carries beside what follows from the code.
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// The request message, whose JSON names field paths are translated to.
     input: Option<MessageDescriptor>,
 }
@@ -33,6 +38,10 @@ pub struct Context<'a> {
     pub snapshot: &'a Snapshot,
     /// Whether the request carried a token.
     pub has_token: bool,
+    /// Whether its client prefers `application/problem+json`.
+    pub wants_problem: bool,
+    /// The request's id, for whoever is asked about it; empty for none.
+    pub request_id: &'a str,
 }
 
 impl Failure {
@@ -66,16 +75,24 @@ impl Failure {
 
     /// A path that other methods have; they go into `Allow` (RFC 9110 §15.5.6).
     #[must_use]
-    pub fn not_allowed(method: &Method, allow: Vec<Method>) -> Failure {
+    pub fn not_allowed(method: &Method, allow: &[Method]) -> Failure {
         let message = format!("{method} is not allowed here");
-        let failure = Failure::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", message);
-        Failure { allow, ..failure.with_http(StatusCode::METHOD_NOT_ALLOWED) }
+        Failure::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", message)
+            .with_http(StatusCode::METHOD_NOT_ALLOWED)
+            .with_header(header::ALLOW, method_list(allow))
     }
 
     /// Answers with another HTTP status than the code's.
     #[must_use]
     pub fn with_http(self, status: StatusCode) -> Failure {
         Failure { http: Some(status), ..self }
+    }
+
+    /// Answers with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Failure {
+        self.headers.push((name, value));
+        self
     }
 
     /// A refusal of this request message: the paths of its fields are translated
@@ -110,7 +127,8 @@ impl Failure {
         let mut response = Response::new(self.body(&details, context));
         *response.status_mut() = self.http_status();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let kind = if context.wants_problem { PROBLEM } else { "application/json" };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         self.add_headers(headers, &details, context);
         response
     }
@@ -118,7 +136,7 @@ impl Failure {
     fn with_details(code: Code, message: String, details: Vec<prost_types::Any>) -> Failure {
         let status = pb::Status { code: code as i32, message: message.clone(), details };
         let status = Status::with_details(code, message, status.encode_to_vec().into());
-        Failure { status, http: None, allow: Vec::new(), input: None }
+        Failure { status, http: None, headers: Vec::new(), input: None }
     }
 
     /// The details that agree with the code; a status that contradicts its own
@@ -133,14 +151,29 @@ impl Failure {
 
     fn body(&self, details: &[prost_types::Any], context: Context<'_>) -> Bytes {
         let message = serde_json::Value::from(self.status.message());
-        let mut body =
-            format!("{{\"code\":{},\"message\":{message},\"details\":[", self.status.code() as i32)
-                .into_bytes();
+        let code = self.status.code() as i32;
+        let mut body = if context.wants_problem {
+            let status = self.http_status();
+            // The type of a problem that is no more than its status (§4.2.1).
+            let title = serde_json::Value::from(status.canonical_reason().unwrap_or("Error"));
+            let status = status.as_u16();
+            format!("{{\"title\":{title},\"status\":{status},\"detail\":{message},\"code\":{code}")
+        } else {
+            format!("{{\"code\":{code},\"message\":{message}")
+        }
+        .into_bytes();
+        body.extend_from_slice(b",\"details\":[");
         for (at, detail) in details.iter().enumerate() {
             if at > 0 {
                 body.push(b',');
             }
             details::render(&mut body, detail, context.snapshot, self.input.as_ref());
+        }
+        if !context.request_id.is_empty() && !details.iter().any(is_request_info) {
+            if !details.is_empty() {
+                body.push(b',');
+            }
+            details::request_info(&mut body, context.request_id);
         }
         body.extend_from_slice(b"]}");
         body.into()
@@ -165,15 +198,13 @@ impl Failure {
         if let Some(seconds) = retry_after(details) {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if !self.allow.is_empty() {
-            headers.insert(header::ALLOW, method_list(&self.allow));
-        }
+        headers.extend(self.headers.clone());
     }
 }
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Failure { status, http: None, allow: Vec::new(), input: None }
+        Failure { status, http: None, headers: Vec::new(), input: None }
     }
 }
 
@@ -225,6 +256,10 @@ fn retry_after(details: &[prost_types::Any]) -> Option<u64> {
     let delay = pb::RetryInfo::decode(info.value.as_slice()).ok()?.retry_delay?;
     let seconds = u64::try_from(delay.seconds).ok()?;
     Some(seconds + u64::from(delay.nanos > 0))
+}
+
+fn is_request_info(detail: &prost_types::Any) -> bool {
+    detail.type_url.ends_with("/google.rpc.RequestInfo")
 }
 
 fn any(name: &str, message: &impl prost::Message) -> prost_types::Any {

@@ -4,6 +4,7 @@
 //! changes nothing; a call keeps the snapshot that it began with.
 
 pub mod binding;
+mod etag;
 pub mod policy;
 pub mod source;
 
@@ -18,6 +19,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 use thiserror::Error;
 
 pub use binding::{Binding, BindingError, Body};
+pub(crate) use etag::Etag;
 pub use policy::{Access, Policy};
 pub use source::Source;
 
@@ -113,6 +115,25 @@ pub struct Route {
     pub rpc: Arc<Rpc>,
     /// How requests map to it.
     pub binding: Binding,
+    /// Where its request says which version it means.
+    pub(crate) expects: Option<Etag>,
+    /// Where its response says which version it shows.
+    pub(crate) shows: Option<Etag>,
+}
+
+impl Route {
+    fn new(rpc: Arc<Rpc>, binding: Binding) -> Route {
+        let body = match &binding.body {
+            Body::Field(field) => Some(field),
+            Body::Whole | Body::None => None,
+        };
+        Route {
+            expects: Etag::of_request(&rpc.method.input(), body),
+            shows: Etag::of_response(&rpc.method.output(), binding.response_body.as_ref()),
+            rpc,
+            binding,
+        }
+    }
 }
 
 /// A request's route and what its path says.
@@ -241,7 +262,7 @@ impl Snapshot {
                 method: rpc.method.full_name().to_owned(),
                 error,
             })? {
-                self.add_route(Route { rpc: rpc.clone(), binding })?;
+                self.add_route(Route::new(rpc.clone(), binding))?;
             }
             self.rpcs.insert(rpc.path.clone(), rpc);
         }

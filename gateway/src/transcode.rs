@@ -42,8 +42,8 @@ pub struct Rendered {
 ///
 /// # Errors
 /// Every mistake that was found, by field; at most [`violation::MAX`] of them.
-pub fn request(route: &Route, request: &Request<'_>) -> Result<Bytes, Vec<Violation>> {
-    bind::message(route, request).map(|message| message.encode_to_vec().into())
+pub fn request(route: &Route, request: &Request<'_>) -> Result<Vec<u8>, Vec<Violation>> {
+    bind::message(route, request).map(|message| message.encode_to_vec())
 }
 
 /// Turns an encoded response message into the body of an HTTP response.

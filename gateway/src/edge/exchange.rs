@@ -28,6 +28,8 @@ pub(super) struct Exchange {
     pub(super) traceparent: HeaderValue,
     /// Whether the request has an `authorization`.
     pub(super) has_token: bool,
+    /// Whether refusals are to be problems (RFC 9457).
+    pub(super) wants_problem: bool,
     /// The page that sent it, if a page did.
     pub(super) origin: Option<HeaderValue>,
 }
@@ -45,9 +47,20 @@ impl Exchange {
             id: request_id(headers),
             traceparent: traceparent(headers, trace_ratio),
             has_token: headers.contains_key(header::AUTHORIZATION),
+            wants_problem: wants_problem(headers),
             origin: headers.get(header::ORIGIN).cloned(),
         }
     }
+}
+
+/// Named, since `*/*` is what programs send that know of no problems.
+fn wants_problem(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = accepted.flat_map(|value| value.split(','));
+    ranges.any(|range| {
+        let name = range.split(';').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(crate::error::PROBLEM)
+    })
 }
 
 fn request_id(headers: &HeaderMap) -> HeaderValue {

@@ -53,7 +53,7 @@ impl Edge {
         Some(match *method {
             Method::GET => Ok(page.map(full)),
             Method::HEAD => Ok(page.map(|_| Body::empty())),
-            _ => Err(Failure::not_allowed(method, vec![Method::GET, Method::HEAD])),
+            _ => Err(Failure::not_allowed(method, &[Method::GET, Method::HEAD])),
         })
     }
 

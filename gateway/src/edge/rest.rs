@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tonic::{Code, body::Body};
 
-use super::{Edge, cors, deadline, exchange::Exchange, frame, headers};
+use super::{Edge, coding, cors, deadline, exchange::Exchange, frame, headers, validator};
 use crate::{
     error::{Failure, method_list},
     route::Path,
@@ -17,6 +17,8 @@ use crate::{
     transcode,
 };
 
+/// Media type of every answer but raw bodies.
+const JSON: &str = "application/json";
 /// For a client to send its whole body: 4 MiB in this time is 140 kB/s, and a
 /// slower one would hold memory for nothing.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,7 +41,7 @@ impl Edge {
             Found::NotAllowed(allow) if request.method() == Method::OPTIONS => {
                 Ok(self.options(request.headers(), request.method(), &allow))
             }
-            Found::NotAllowed(allow) => Err(Failure::not_allowed(request.method(), allow)),
+            Found::NotAllowed(allow) => Err(Failure::not_allowed(request.method(), &allow)),
             Found::Nothing => {
                 Err(Failure::new(Code::NotFound, "ROUTE_NOT_FOUND", "nothing is at this path"))
             }
@@ -69,7 +71,7 @@ impl Edge {
         }
         let (head, body) = request.into_parts();
         let body = self.read_body(&route, &head.headers, body).await?;
-        let encoded = transcode::request(
+        let mut encoded = transcode::request(
             &route,
             &transcode::Request {
                 captures: &captures,
@@ -79,13 +81,20 @@ impl Edge {
             },
         )
         .map_err(Failure::invalid)?;
+        let conditional = !head.method.is_safe() && expect(&route, &head.headers, &mut encoded)?;
 
-        let (metadata, message) = self.unary(exchange, &route, &head.headers, &encoded).await?;
+        let answered = self.unary(exchange, &route, &head.headers, &encoded).await;
+        let (metadata, message) = answered.map_err(|failure| match failure.code() {
+            // The service found another version than the client expects.
+            Code::Aborted if conditional => failure.with_http(StatusCode::PRECONDITION_FAILED),
+            _ => failure,
+        })?;
+        let version = route.shows.as_ref().and_then(|etag| etag.read(&message)).map(str::to_owned);
         let rendered = transcode::response(&route, message).map_err(|error| {
             tracing::error!(method = route.rpc.path, %error, "a response contradicts its contract");
             Failure::new(Code::Internal, "INVALID_RESPONSE", "the service's answer is malformed")
         })?;
-        Ok(respond(&head.method, &metadata, rendered))
+        Ok(respond(&head, &metadata, rendered, version.as_deref()).await)
     }
 
     /// The body, when its type and size are what the route takes.
@@ -106,7 +115,9 @@ impl Edge {
         }
         let read = Limited::new(body, self.limits.max_body_bytes).collect();
         match tokio::time::timeout(BODY_TIMEOUT, read).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Ok(collected)) => {
+                coding::unpack(collected.to_bytes(), headers, self.limits.max_body_bytes)
+            }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 Err(too_large(self.limits.max_body_bytes))
             }
@@ -149,27 +160,62 @@ impl Edge {
     }
 }
 
-fn respond(method: &Method, metadata: &HeaderMap, rendered: transcode::Rendered) -> Response<Body> {
-    let length = rendered.body.len();
-    // HEAD has the headers of GET and no body, on HTTP/2 as well.
-    let body = match *method {
-        Method::HEAD => Body::empty(),
-        _ => Body::new(Full::new(rendered.body).map_err(|never| match never {})),
+/// Adds the version that `If-Match` names to the request; tells whether it does.
+fn expect(route: &Route, headers: &HeaderMap, message: &mut Vec<u8>) -> Result<bool, Failure> {
+    let refuse = |http, reason, why: &str| {
+        Err(Failure::new(Code::InvalidArgument, reason, why).with_http(http))
     };
-    let mut response = Response::new(body);
+    let version = match validator::expected(headers) {
+        Ok(Some(version)) => version,
+        Ok(None) => return Ok(false),
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, "INVALID_IF_MATCH", why),
+    };
+    let Some(etag) = &route.expects else {
+        // What cannot be compared must not be done (RFC 9110 §13.1.1).
+        let why = "this method compares no versions";
+        return refuse(StatusCode::PRECONDITION_FAILED, "IF_MATCH_UNSUPPORTED", why);
+    };
+    if etag.read(message).is_some_and(|given| given != version) {
+        let why = "If-Match and the request's `etag` differ";
+        return refuse(StatusCode::BAD_REQUEST, "CONFLICTING_ETAG", why);
+    }
+    etag.append(message, &version);
+    Ok(true)
+}
+
+async fn respond(
+    request: &http::request::Parts,
+    metadata: &HeaderMap,
+    rendered: transcode::Rendered,
+    version: Option<&str>,
+) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers::to_rest(metadata);
+    let headers = response.headers_mut();
     let content_type = HeaderValue::from_str(&rendered.content_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-    response
+    headers.insert(header::CONTENT_TYPE, content_type);
+    let tag = request.method.is_safe().then(|| validator::tag(version, &rendered.body));
+    let body = match rendered.content_type.as_str() {
+        JSON => coding::pack(rendered.body, coding::accepted(&request.headers), headers).await,
+        _ => rendered.body,
+    };
+    headers.insert(header::CONTENT_LENGTH, body.len().into());
+    // HEAD has the headers of GET and no body, on HTTP/2 as well.
+    if request.method != Method::HEAD {
+        *response.body_mut() = Body::new(Full::new(body).map_err(|never| match never {}));
+    }
+    match tag {
+        Some(tag) => validator::validated(&request.headers, response, &tag),
+        None => response,
+    }
 }
 
 fn content_type(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::CONTENT_TYPE)?.to_str().ok()
 }
 
-fn too_large(limit: usize) -> Failure {
+pub(super) fn too_large(limit: usize) -> Failure {
     let message = format!("the body is larger than {limit} bytes");
     Failure::new(Code::ResourceExhausted, "BODY_TOO_LARGE", message)
         .with_http(StatusCode::PAYLOAD_TOO_LARGE)

@@ -27,6 +27,12 @@ pub(super) fn render(
     body.extend_from_slice(&known(detail, snapshot).unwrap_or_else(opaque));
 }
 
+/// Says which request was refused, in the form of a `google.rpc.RequestInfo`.
+pub(super) fn request_info(body: &mut Vec<u8>, id: &str) {
+    let info = json!({"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": id});
+    body.extend_from_slice(info.to_string().as_bytes());
+}
+
 fn known(detail: &Any, snapshot: &Snapshot) -> Option<Vec<u8>> {
     let name = detail.type_url.rsplit('/').next()?;
     let kind = snapshot.pool().get_message_by_name(name)?;

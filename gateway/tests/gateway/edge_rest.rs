@@ -65,10 +65,16 @@ async fn refusals_of_a_service_keep_their_code_message_and_details() {
     assert_eq!(answer.status, 404);
     assert_eq!(
         answer.json(),
-        json!({"code": 5, "message": "no ✓ book", "details": [{
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-            "reason": "BOOK_MISSING", "domain": "library",
-        }]})
+        json!({"code": 5, "message": "no ✓ book", "details": [
+            {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "BOOK_MISSING", "domain": "library",
+            },
+            {
+                "@type": "type.googleapis.com/google.rpc.RequestInfo",
+                "requestId": answer.header("x-request-id"),
+            },
+        ]})
     );
     let answer = setup.get("/v1/books/busy").await;
     assert_eq!((answer.status, answer.header("retry-after")), (429, "3"));

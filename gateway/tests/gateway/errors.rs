@@ -16,10 +16,14 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::contracts::snapshot;
 
+fn context(snapshot: &Snapshot) -> Context<'_> {
+    Context { snapshot, has_token: false, wants_problem: false, request_id: "" }
+}
+
 fn respond(snapshot: &Snapshot, failure: &Failure) -> (Response<()>, Value) {
     let update = snapshot.rpc("/library.v1.LibraryService/UpdateBook").unwrap();
     let failure = failure.clone().of_request(update.method.input());
-    let context = Context { snapshot, has_token: false };
+    let context = context(snapshot);
     let (parts, body) = failure.respond(context).into_parts();
     (Response::from_parts(parts, ()), serde_json::from_slice(&body).unwrap())
 }
@@ -188,7 +192,7 @@ fn a_missing_and_a_bad_token_are_challenged_differently() {
     let snapshot = snapshot();
     let failure = Failure::new(Code::Unauthenticated, "NO_TOKEN", "sign in\r\nx-evil: 1");
     let challenge = |has_token: bool| {
-        let context = Context { snapshot: &snapshot, has_token };
+        let context = Context { has_token, ..context(&snapshot) };
         failure.respond(context).headers()["www-authenticate"].to_str().unwrap().to_owned()
     };
     assert_eq!(challenge(false), "Bearer realm=\"titan\"");
@@ -197,9 +201,42 @@ fn a_missing_and_a_bad_token_are_challenged_differently() {
 
 #[test]
 fn a_method_that_is_not_allowed_names_those_that_are() {
-    let failure = Failure::not_allowed(&Method::PUT, vec![Method::GET, Method::HEAD]);
+    let failure = Failure::not_allowed(&Method::PUT, &[Method::GET, Method::HEAD]);
     let (response, body) = respond(&snapshot(), &failure);
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(response.headers()["allow"], "GET, HEAD");
     assert_eq!(body["code"], 12);
+}
+
+#[test]
+fn a_client_that_prefers_problems_gets_them_with_the_same_details() {
+    let snapshot = snapshot();
+    let context = Context { wants_problem: true, request_id: "r-1", ..context(&snapshot) };
+    let failure = Failure::new(Code::NotFound, "ROUTE_NOT_FOUND", "no such path");
+    let (head, body) = failure.respond(context).into_parts();
+    assert_eq!(head.headers["content-type"], "application/problem+json");
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        body,
+        json!({
+            "title": "Not Found", "status": 404, "detail": "no such path", "code": 5,
+            "details": [
+                {"@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                 "reason": "ROUTE_NOT_FOUND", "domain": "titan"},
+                {"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": "r-1"},
+            ],
+        })
+    );
+}
+
+#[test]
+fn a_service_that_says_which_request_it_refused_is_not_contradicted() {
+    let snapshot = snapshot();
+    let context = Context { request_id: "r-1", ..context(&snapshot) };
+    let details = ErrorDetails::with_request_info("theirs", "");
+    let status = Status::with_error_details(Code::Internal, "broken", details);
+    let body = Failure::from(status).respond(context).into_body();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["details"].as_array().unwrap().len(), 1);
+    assert_eq!(body["details"][0]["requestId"], "theirs");
 }

@@ -152,7 +152,7 @@ fn try_request(snapshot: &Snapshot, method: &str, path: &str, query: &str, body:
         content_type: "text/plain",
     };
     let Ok(encoded) = transcode::request(&matched.route, &request) else { return false };
-    DynamicMessage::decode(matched.route.rpc.method.input(), encoded)
+    DynamicMessage::decode(matched.route.rpc.method.input(), encoded.as_slice())
         .unwrap_or_else(|error| panic!("{method} {path}?{query} {body}: {error}"));
     true
 }

@@ -107,6 +107,11 @@ async fn answer(method: &str, asked: &Value) -> Result<Vec<Value>, Status> {
             details.set_retry_info(Some(std::time::Duration::from_secs(3)));
             Err(Status::with_error_details(Code::ResourceExhausted, "busy", details))
         }
+        ("UpdateBook", _) if asked["book"]["etag"] == "stale" => {
+            Err(Status::aborted("somebody else was quicker"))
+        }
+        ("GetBook", "versioned") => Ok(vec![json!({"name": name, "etag": "v7"})]),
+        ("GetBook", "large") => Ok(vec![json!({"name": name, "title": "T".repeat(10_000)})]),
         ("GetBook" | "LendBook", "slow") => std::future::pending().await,
         ("GetBook", "broken") => panic!("on purpose"),
         ("GetBook" | "LinkBook", _) => {

@@ -5,6 +5,7 @@ mod contracts;
 mod document;
 mod edge_discovery;
 mod edge_grpc;
+mod edge_http;
 mod edge_rest;
 mod errors;
 mod fuzz;

@@ -25,7 +25,7 @@ fn send(snapshot: &Snapshot, method: &str, uri: &str, body: &str) -> Result<Valu
     };
     let encoded = transcode::request(&matched.route, &request)?;
     let kind = matched.route.rpc.method.input();
-    let message = DynamicMessage::decode(kind, encoded).unwrap();
+    let message = DynamicMessage::decode(kind, encoded.as_slice()).unwrap();
     Ok(serde_json::to_value(&message).unwrap())
 }
 

@@ -1,0 +1,177 @@
+//! Validators of answers (RFC 9110 §8.8, §13): a strong entity tag on what GET
+//! returns, 304 for a client that has it already, and who may keep it for how
+//! long.
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use tonic::body::Body;
+
+/// Without a word of the contract: kept only by who asked, and asked again each
+/// time, at the price of a 304.
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
+/// Bytes of a digest in a tag; 96 bits do not meet by chance.
+const DIGEST_BYTES: usize = 12;
+
+/// The tag of a representation: the resource's own `etag` (AIP-154), so that it
+/// can be sent back in `If-Match`, or else a digest of the bytes, which are the
+/// same for the same message.
+pub(super) fn tag(resource: Option<&str>, body: &[u8]) -> HeaderValue {
+    let own = resource.filter(|tag| !tag.is_empty() && tag.bytes().all(is_etagc));
+    let text = match own {
+        Some(tag) => format!("\"{tag}\""),
+        None => {
+            let digest = ring::digest::digest(&ring::digest::SHA256, body);
+            let digits = digest.as_ref()[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}"));
+            format!("\"{}\"", digits.collect::<String>())
+        }
+    };
+    HeaderValue::from_str(&text).expect("a tag is made of visible characters")
+}
+
+/// `etagc` of the grammar, without `obs-text`: other characters would have to be
+/// written in a way that the client does not send back.
+fn is_etagc(byte: u8) -> bool {
+    byte == b'!' || (b'#'..=b'~').contains(&byte)
+}
+
+/// Adds tag and cache rule to an answer to GET or HEAD, and turns it into a 304
+/// when the client has it.
+pub(super) fn validated(
+    request: &HeaderMap,
+    mut response: Response<Body>,
+    tag: &HeaderValue,
+) -> Response<Body> {
+    let headers = response.headers_mut();
+    // A service may know better.
+    headers.entry(header::CACHE_CONTROL).or_insert(ASK_AGAIN);
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        // The bytes differ from those of the plain answer, the resource does not.
+        headers.insert(header::ETAG, weak(tag));
+    } else {
+        headers.entry(header::ETAG).or_insert_with(|| tag.clone());
+    }
+    if !has(request, tag) {
+        return response;
+    }
+    for gone in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+        headers.remove(gone);
+    }
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    *response.body_mut() = Body::empty();
+    response
+}
+
+fn weak(tag: &HeaderValue) -> HeaderValue {
+    let text = [b"W/", tag.as_bytes()].concat();
+    HeaderValue::from_bytes(&text).expect("a tag is a header value")
+}
+
+/// Whether `If-None-Match` names the tag, by the weak comparison (§13.1.2).
+fn has(request: &HeaderMap, tag: &HeaderValue) -> bool {
+    let mut names = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
+    names.any(|list| {
+        list.trim() == "*" || tags(list).any(|(_, known)| known.as_bytes() == tag.as_bytes())
+    })
+}
+
+/// The tags of a list, with whether each is weak. It ends at what is no tag.
+fn tags(list: &str) -> impl Iterator<Item = (bool, &str)> {
+    let mut rest = list;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        let strong = rest.strip_prefix("W/");
+        let (weak, text) = (strong.is_some(), strong.unwrap_or(rest));
+        let inner = text.strip_prefix('"')?;
+        let end = inner.find('"')?;
+        rest = &inner[end + 1..];
+        Some((weak, &text[..end + 2]))
+    })
+}
+
+/// The `etag` that a change asks for by `If-Match`; nothing without the header,
+/// or for `*`, which any existing resource matches.
+///
+/// # Errors
+/// Several tags, a weak one, or none: a resource has one `etag` to compare with.
+pub(super) fn expected(request: &HeaderMap) -> Result<Option<String>, &'static str> {
+    let mut values = request.get_all(header::IF_MATCH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let list = value.to_str().unwrap_or_default().trim();
+    if values.next().is_some() {
+        return Err("If-Match must be one strong entity tag");
+    }
+    if list == "*" {
+        return Ok(None);
+    }
+    let mut tags = tags(list);
+    match (tags.next(), tags.next()) {
+        (Some((false, tag)), None) if tag.len() == list.len() => {
+            Ok(Some(tag.trim_matches('"').to_owned()))
+        }
+        _ => Err("If-Match must be one strong entity tag"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &header::HeaderName, values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    fn answered(if_none_match: &[&str]) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        response.headers_mut().insert(header::CONTENT_LENGTH, 2.into());
+        validated(&with(&header::IF_NONE_MATCH, if_none_match), response, &tag(Some("7"), b"{}"))
+    }
+
+    #[test]
+    fn a_client_that_has_it_gets_304_without_a_body() {
+        for values in
+            [&["\"7\""][..], &["W/\"7\""], &["\"1\", W/\"2\" ,\"7\""], &["\"1\"", "\"7\""], &["*"]]
+        {
+            let answer = answered(values);
+            assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{values:?}");
+            assert_eq!(answer.headers()[header::ETAG], "\"7\"");
+            assert_eq!(answer.headers()[header::CACHE_CONTROL], "private, no-cache");
+            assert!(!answer.headers().contains_key(header::CONTENT_LENGTH));
+        }
+        for values in [&[][..], &["\"8\""], &["7"], &[""], &["\"77\""], &["\"7"], &["x, \"7\""]] {
+            assert_eq!(answered(values).status(), StatusCode::OK, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_resource_without_an_etag_is_tagged_by_its_bytes() {
+        assert_eq!(tag(Some("a-1"), b"{}"), "\"a-1\"");
+        for unfit in [None, Some(""), Some("a\"b"), Some("a b"), Some("é")] {
+            let tagged = tag(unfit, b"{}");
+            assert_eq!((tagged.len(), &tagged), (2 + 2 * DIGEST_BYTES, &tag(None, b"{}")));
+        }
+        assert_ne!(tag(None, b"{}"), tag(None, b"[]"));
+    }
+
+    #[test]
+    fn packed_answers_have_a_weak_tag_and_a_service_s_own_rule_stands() {
+        let mut response = Response::new(Body::empty());
+        let rule = HeaderValue::from_static("public, max-age=60");
+        response.headers_mut().insert(header::CACHE_CONTROL, rule);
+        response.headers_mut().insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+        let answer = validated(&HeaderMap::new(), response, &tag(Some("7"), b""));
+        assert_eq!(answer.headers()[header::ETAG], "W/\"7\"");
+        assert_eq!(answer.headers()[header::CACHE_CONTROL], "public, max-age=60");
+    }
+
+    #[test]
+    fn if_match_is_one_strong_tag() {
+        let asked = |values: &[&str]| expected(&with(&header::IF_MATCH, values));
+        assert_eq!(asked(&[]), Ok(None));
+        assert_eq!(asked(&["*"]), Ok(None));
+        assert_eq!(asked(&["\"7\""]), Ok(Some("7".to_owned())));
+        for bad in
+            [&["7"][..], &["W/\"7\""], &["\"7\", \"8\""], &[""], &["\"7\"", "\"8\""], &["\"7\"x"]]
+        {
+            assert!(asked(bad).is_err(), "{bad:?}");
+        }
+    }
+}
