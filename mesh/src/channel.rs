@@ -16,6 +16,7 @@ mod choice;
 mod endpoint;
 mod failure;
 pub(crate) mod hash;
+mod head;
 mod key;
 mod limits;
 mod meter;
@@ -209,7 +210,7 @@ impl fmt::Debug for Channel {
 impl tower::Service<Request<Body>> for Channel {
     type Response = Response<ResponseBody>;
     type Error = Status;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = attempts::Made> + Send>>;
 
     /// Always ready: waiting for an instance is part of the call, so that the
     /// deadline covers it.
@@ -218,8 +219,6 @@ impl tower::Service<Request<Body>> for Channel {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let shared = self.shared.clone();
-        let carried = self.carried.clone();
-        Box::pin(attempts::run(shared, carried, request))
+        attempts::make(self.shared.clone(), self.carried.clone(), request)
     }
 }

@@ -6,19 +6,20 @@ mod explain;
 mod hash_key;
 mod limits;
 mod options;
+mod paths;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
-use self::options::Options;
 pub use self::{
     explain::{Explanation, Sources, explain},
     hash_key::{FieldKey, HashKey},
     limits::{Amount, Limit, limits},
     options::Source,
 };
+use self::{options::Options, paths::Paths};
 use crate::{
     Criticality, proto,
     server::overload::usual::Usual,
@@ -32,7 +33,7 @@ const MAX_ATTEMPTS: u32 = 5;
 /// The methods of a set of contracts, by path.
 #[derive(Debug, Default)]
 pub struct Contracts {
-    methods: HashMap<String, Arc<Method>>,
+    methods: Paths<Arc<Method>>,
 }
 
 /// One method as the call path needs it.
@@ -159,7 +160,7 @@ impl Contracts {
             pool.decode_file_descriptor_set(*set)?;
         }
         let options = Options::of(&pool);
-        let mut methods = HashMap::new();
+        let mut methods = Paths::default();
         for descriptor in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>())
         {
             let (policy, _) = options.policy(&descriptor)?;

@@ -1,7 +1,7 @@
 //! The `grpc-timeout` header: a relative time on the wire, a monotonic instant
 //! within a process (gRPC over HTTP/2, "Timeout").
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -66,6 +66,38 @@ pub fn format(timeout: Duration) -> HeaderValue {
     HeaderValue::from_bytes(&text[at..]).expect("digits and a letter are a header value")
 }
 
+/// Values that a thread keeps: one for each step of the deadlines that its calls
+/// have in common, which are few.
+const KEPT: usize = 16;
+
+thread_local! {
+    static RECENT: RefCell<[(u64, HeaderValue); KEPT]> =
+        const { RefCell::new([const { (0, HeaderValue::from_static("0u")) }; KEPT]) };
+}
+
+/// The header's value for a time that is left, with less than a hundredth of it
+/// kept back: calls with the same contract then send the same value, which is
+/// neither written anew nor sent in full (HPACK's table has it), and the answer
+/// of a server that runs out of time comes before its caller gives up.
+pub(crate) fn passed_on(left: Duration) -> HeaderValue {
+    let micros = coarse(u64::try_from(left.as_micros()).unwrap_or(u64::MAX));
+    // Fibonacci hashing: neighbouring steps get slots of their own.
+    let slot = (micros.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as usize;
+    RECENT.with_borrow_mut(|recent| {
+        let (kept, value) = &mut recent[slot];
+        if *kept != micros {
+            (*kept, *value) = (micros, format(Duration::from_micros(micros)));
+        }
+        value.clone()
+    })
+}
+
+/// The leading eight bits of a number.
+fn coarse(number: u64) -> u64 {
+    let rest = (u64::BITS - number.leading_zeros()).saturating_sub(8);
+    number >> rest << rest
+}
+
 /// The header is not what the specification says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("grpc-timeout must be 1 to 8 digits and one of H, M, S, m, u, n")]
@@ -105,6 +137,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_passed_on_is_the_time_left_but_for_a_hundredth(micros in 0_u64..99_000_000) {
+            let left = Duration::from_micros(micros);
+            let value = passed_on(left);
+            let passed = parse_text(value.to_str().unwrap()).unwrap().unwrap();
+            prop_assert!(passed <= left);
+            prop_assert!(passed >= left.mul_f64(0.99));
+            prop_assert_eq!(passed_on(left), value);
+        }
+
         #[test]
         fn a_hop_never_gains_time(micros in 0_u64..u64::MAX / 2) {
             let timeout = Duration::from_micros(micros);

@@ -54,9 +54,13 @@ impl Trace {
         valid.then_some(Self { id, span, sampled: flags & 1 == 1 })
     }
 
-    /// The `traceparent` header.
+    /// The `traceparent` header. Written by hand: this runs once for every call.
     pub(crate) fn header(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.to_string()).expect("hex and dashes are a header value")
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&mut text[3..35], self.id);
+        write_hex(&mut text[36..52], self.span.into());
+        write_hex(&mut text[53..], u128::from(self.sampled));
+        HeaderValue::from_bytes(&text).expect("hex and dashes are a header value")
     }
 }
 
@@ -70,6 +74,14 @@ fn hex(digits: &[u8]) -> Option<u128> {
         };
         Some(sum << 4 | u128::from(value))
     })
+}
+
+/// Fills `text` with the last digits of a number.
+fn write_hex(text: &mut [u8], mut number: u128) {
+    for digit in text.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
+    }
 }
 
 impl fmt::Display for Trace {
@@ -95,6 +107,8 @@ mod tests {
         let trace = Trace::parse(EXAMPLE.as_bytes()).unwrap();
         assert!(trace.sampled);
         assert_eq!(trace.to_string(), EXAMPLE);
+        assert_eq!(trace.header(), EXAMPLE);
+        assert_eq!(Trace { sampled: false, ..trace }.header(), EXAMPLE.replace("-01", "-00"));
     }
 
     #[test]

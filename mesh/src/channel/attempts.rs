@@ -1,13 +1,14 @@
 //! One call: its deadline, its headers, and its attempts.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, header,
-    request::Parts,
-    uri::{PathAndQuery, Scheme},
-};
+use http::{HeaderMap, Request, Response, uri::PathAndQuery};
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tracing::Instrument as _;
@@ -15,6 +16,7 @@ use tracing::Instrument as _;
 use super::{
     Carried, Shared,
     failure::{self, Failure, Pushback, Sent},
+    head::{Context, Head},
     key::{self, Keyed},
     outcome::Outcome,
     payload::Payload,
@@ -24,20 +26,11 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    call::{self, Call},
-    compression,
+    call, compression,
     contract::{Method, Retry},
-    criticality, deadline,
-    identity::process,
-    status,
+    deadline, status,
     telemetry::span,
-    trace,
 };
-
-/// Attempts before this one (gRFC A6).
-const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
-const USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("titan-mesh/", env!("CARGO_PKG_VERSION")));
 
 /// Kept back from a deadline that is passed on, so that the answer of a call
 /// that ran out of time still reaches the one who waits for it.
@@ -47,68 +40,127 @@ pub(super) const SLACK: Duration = Duration::from_millis(1);
 /// without counting as attempts.
 pub(super) const MAX_REFUSED: u32 = 3;
 
+/// A call that is about to be made.
+pub(super) struct Attempts {
+    head: Head,
+    ask: Ask,
+    keyed: Option<Keyed>,
+    repeatable: bool,
+    retry: Retry,
+}
+
+/// What becomes of a call.
+pub(super) type Made = Result<Response<ResponseBody>, Status>;
+
 /// Makes a call.
-pub(super) async fn run(
+pub(super) fn make(
     shared: Arc<Shared>,
     carried: Carried,
     request: Request<Body>,
-) -> Result<Response<ResponseBody>, Status> {
-    let (mut head, body) = request.into_parts();
-    let path = head.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    let method = shared.common.contracts.load().method(path.path()).cloned();
-    let handled = call::current();
-
-    let (span, place) = span::calling(path.path(), shared.common.trace_ratio);
-    let now = Instant::now();
-    let mut outcome = Outcome::new(method.clone(), span.clone(), now);
-    let shape = Shape::of(method.as_deref());
-    let Some(room) = shared.bulkhead.enter(shape != Shape::Unary) else {
-        outcome.decide(Code::ResourceExhausted);
-        return Err(shared.full());
+) -> Pin<Box<dyn Future<Output = Made> + Send>> {
+    let call = match Call::begin(shared, carried, request) {
+        Ok(call) => call,
+        Err(status) => return Box::pin(std::future::ready(Err(status))),
     };
-    outcome.hold(room);
-    let deadline = deadline_of(&head.headers, method.as_deref(), handled.as_deref(), now);
-    address(&mut head, &shared, path);
-    describe(&mut head.headers, &shared, carried, handled.as_deref(), place);
+    // The span is entered with every poll: not even that is paid without one.
+    match call.outcome.span().cloned() {
+        None => Box::pin(call.run()),
+        Some(span) => Box::pin(call.run().instrument(span)),
+    }
+}
 
-    let limit = compression::accept(&mut head.headers).then_some(shared.common.max_message_bytes);
-    let body = compression::pack_request(&mut head, body);
-    let (key, keyed) = key::of(method.as_deref(), &head.headers, shared.common.max_message_bytes);
-    let attempts = Attempts {
-        repeatable: method.as_ref().is_some_and(|method| method.idempotency.repeatable())
-            && !handled.as_ref().is_some_and(|call| call.repeated),
-        retry: method.as_ref().map(|method| method.retry).unwrap_or_default(),
-        shared: &shared,
-        ask: Ask { key, ..Ask::new(deadline, shape) },
-        keyed,
-        head,
-    };
-    let made = attempts.make(body).instrument(span);
-    let made = match deadline {
+/// A call and what is decided of it before anything is waited for.
+struct Call {
+    attempts: Attempts,
+    body: Body,
+    outcome: Outcome,
+    /// Largest message that is unpacked, unless the caller unpacks itself.
+    limit: Option<usize>,
+}
+
+impl Call {
+    fn begin(
+        shared: Arc<Shared>,
+        carried: Carried,
+        request: Request<Body>,
+    ) -> Result<Self, Status> {
+        let (mut head, body) = request.into_parts();
+        let path = head.uri.into_parts().path_and_query;
+        let path = path.unwrap_or(PathAndQuery::from_static("/"));
+        let method = shared.common.contracts.load().method(path.path()).cloned();
+        let handled = call::current();
+
+        let inherited = handled.as_ref().map(|call| call.trace);
+        let (span, place) = span::calling(path.path(), inherited, shared.common.trace_ratio);
+        let now = Instant::now();
+        let mut outcome = Outcome::new(method.clone(), span, now);
+        let shape = Shape::of(method.as_deref());
+        let Some(room) = shared.bulkhead.enter(shape != Shape::Unary) else {
+            outcome.decide(Code::ResourceExhausted);
+            return Err(shared.full());
+        };
+        outcome.hold(room);
+        let method = method.as_deref();
+        let deadline = deadline_of(&head.headers, method, handled.as_deref(), now);
+        let repeatable = method.is_some_and(|method| method.idempotency.repeatable())
+            && !handled.as_ref().is_some_and(|call| call.repeated);
+        let retry = method.map(|method| method.retry).unwrap_or_default();
+        let body = compression::pack_request(&mut head.headers, &mut head.extensions, body);
+        let max = shared.common.max_message_bytes;
+        let (key, keyed) = key::of(method, &head.headers, max);
+        let context = Context { shared, carried, handled, place };
+        let (head, unpacks) = Head::new(head.headers, path, context);
+        let ask = Ask { key, ..Ask::new(deadline, shape) };
+        let attempts = Attempts { head, ask, keyed, repeatable, retry };
+        Ok(Self { attempts, body, outcome, limit: unpacks.then_some(max) })
+    }
+
+    async fn run(mut self) -> Made {
+        let deadline = self.attempts.ask.deadline;
         // Everything is within: the wait for an instance, all attempts, waits.
-        Some(deadline) => tokio::time::timeout_at(deadline, made)
-            .await
-            .unwrap_or_else(|_| Err(failure::deadline_exceeded())),
-        None => made.await,
-    };
-    match made {
-        Ok(Answer { response, permit, upload }) => {
-            let (mut parts, stream) = response.into_parts();
-            let incoming = Incoming::of(&mut parts.headers, limit)
-                .inspect_err(|status| outcome.decide(status.code()))?;
-            let headers = &parts.headers;
-            let body =
-                ResponseBody::new(stream, headers, incoming, deadline, outcome, permit, upload);
-            Ok(Response::from_parts(parts, body))
-        }
-        Err(status) => {
-            outcome.decide(status.code());
-            if let Some(handled) = handled.filter(|_| attempts.repeatable) {
-                handled.failed_below(status.code());
+        let made = within(deadline, pin!(self.attempts.make(self.body))).await;
+        let mut outcome = self.outcome;
+        match made {
+            Ok(Answer { response, permit, upload }) => {
+                let (mut parts, stream) = response.into_parts();
+                let incoming = Incoming::of(&mut parts.headers, self.limit)
+                    .inspect_err(|status| outcome.decide(status.code()))?;
+                let headers = &parts.headers;
+                let body =
+                    ResponseBody::new(stream, headers, incoming, deadline, outcome, permit, upload);
+                Ok(Response::from_parts(parts, body))
             }
-            Err(status)
+            Err(status) => {
+                outcome.decide(status.code());
+                if self.attempts.repeatable {
+                    self.attempts.head.failed(status.code());
+                }
+                Err(status)
+            }
         }
     }
+}
+
+/// Runs work until a deadline. The timer is set when the work has to wait.
+async fn within<T>(
+    deadline: Option<Instant>,
+    mut work: Pin<&mut impl Future<Output = Result<T, Status>>>,
+) -> Result<T, Status> {
+    let Some(deadline) = deadline else {
+        return work.await;
+    };
+    let mut timer = pin!(None);
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(done);
+        }
+        if timer.is_none() {
+            timer.set(Some(tokio::time::sleep_until(deadline)));
+        }
+        let timer = timer.as_mut().as_pin_mut().expect("it was set");
+        timer.poll(cx).map(|()| Err(failure::deadline_exceeded()))
+    })
+    .await
 }
 
 /// The least of what the caller asks, the contract allows, and the handled call
@@ -116,7 +168,7 @@ pub(super) async fn run(
 fn deadline_of(
     headers: &HeaderMap,
     method: Option<&Method>,
-    handled: Option<&Call>,
+    handled: Option<&call::Call>,
     now: Instant,
 ) -> Option<Instant> {
     // A header that does not parse is our own caller's mistake, which the
@@ -127,50 +179,6 @@ fn deadline_of(
     [asked, allowed, left].into_iter().flatten().min()
 }
 
-fn address(head: &mut Parts, shared: &Shared, path: PathAndQuery) {
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTP);
-    uri.authority = Some(shared.authority.clone());
-    uri.path_and_query = Some(path);
-    head.uri = http::Uri::from_parts(uri).expect("scheme, authority and path make a URI");
-    head.version = http::Version::HTTP_2;
-}
-
-/// Adds what a call carries beside its own metadata.
-fn describe(
-    headers: &mut HeaderMap,
-    shared: &Shared,
-    carried: Carried,
-    handled: Option<&Call>,
-    place: trace::Trace,
-) {
-    headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
-    headers.insert(trace::TRACEPARENT, place.header());
-    let inherited = handled.and_then(|call| call.authorization.clone());
-    if let Some(token) = carried.authorization.or(inherited) {
-        headers.entry(header::AUTHORIZATION).or_insert(token);
-    }
-    if let Some(call) = handled {
-        for (name, value) in
-            [(trace::TRACESTATE, &call.tracestate), (trace::BAGGAGE, &call.baggage)]
-        {
-            if let Some(value) = value {
-                headers.entry(name).or_insert_with(|| value.clone());
-            }
-        }
-    }
-    if carried.outsider {
-        headers.remove(criticality::HEADER);
-    }
-    let inherited = handled.and_then(|call| call.criticality);
-    if let Some(class) = carried.criticality.or(inherited) {
-        headers.entry(criticality::HEADER).or_insert_with(|| class.header());
-    }
-    if let Some(prover) = shared.common.prover.as_ref().filter(|_| !carried.outsider) {
-        headers.entry(process::HEADER).or_insert_with(|| prover.proof());
-    }
-}
-
 /// A response whose body has not been read.
 struct Answer {
     response: Response<h2::RecvStream>,
@@ -178,28 +186,18 @@ struct Answer {
     upload: Option<Upload>,
 }
 
-struct Attempts<'a> {
-    shared: &'a Shared,
-    head: Parts,
-    ask: Ask,
-    keyed: Option<Keyed>,
-    repeatable: bool,
-    retry: Retry,
-}
-
-impl Attempts<'_> {
-    async fn make(&self, body: Body) -> Result<Answer, Status> {
+impl Attempts {
+    async fn make(&mut self, body: Body) -> Result<Answer, Status> {
         let mut payload = Payload::of(body).await?;
         let mut backoff = Backoff::new(self.retry.initial_backoff, self.retry.max_backoff);
         let mut attempts = 1;
         let mut refused = 0;
-        let mut ask = self.ask;
         if let Some(keyed) = &self.keyed {
-            ask.key = payload.message().and_then(|message| keyed.read(message));
+            self.ask.key = payload.message().and_then(|message| keyed.read(message));
         }
-        self.shared.budget.earn();
+        self.shared().budget.earn();
         loop {
-            let failure = match self.attempt(&mut payload, &mut ask, attempts - 1).await {
+            let failure = match self.attempt(&mut payload, attempts - 1).await {
                 Ok(answer) if !self.asks_to_repeat(&answer.response) => return Ok(answer),
                 Ok(answer) => Failure::declared(answer.response.headers()),
                 Err(failure) => failure,
@@ -215,7 +213,8 @@ impl Attempts<'_> {
                         Pushback::After(wait) => wait,
                         _ => backoff.wait(),
                     };
-                    tokio::time::sleep(wait).await;
+                    // Boxed as all waits that are rare, which keeps every call's future small.
+                    Box::pin(tokio::time::sleep(wait)).await;
                 }
                 _ => return Err(failure.status),
             }
@@ -228,30 +227,33 @@ impl Attempts<'_> {
             && failure.pushback != Pushback::Never
             && payload.repeatable()
             && attempts < self.retry.max_attempts
-            && self.shared.budget.spend()
+            && self.shared().budget.spend()
     }
 
     fn asks_to_repeat(&self, response: &Response<h2::RecvStream>) -> bool {
         self.repeatable && code_of(response.headers()) == Some(Code::Unavailable)
     }
 
+    fn shared(&self) -> &Shared {
+        self.head.shared()
+    }
+
     /// Sends the request once and waits for the response's headers.
-    async fn attempt(
-        &self,
-        payload: &mut Payload,
-        ask: &mut Ask,
-        previous: u32,
-    ) -> Result<Answer, Failure> {
-        let picked = self.shared.pool.pick(ask, &self.shared.bulkhead).await;
+    async fn attempt(&mut self, payload: &mut Payload, previous: u32) -> Result<Answer, Failure> {
+        let picked = self.shared().pool.pick(&self.ask, &self.shared().bulkhead).await;
         let mut permit = picked.map_err(|why| self.unpicked(why))?;
-        ask.avoid.add(permit.instance());
+        self.ask.avoid.add(permit.instance());
         let mut sender = permit.connection.sender();
         if let Err(error) = std::future::poll_fn(|cx| sender.poll_ready(cx)).await {
             permit.connection.retire();
             return Err(Failure::unsent(&error));
         }
+        // As late as possible: what was spent waiting is not left to the server.
+        let left = self.ask.deadline.map(|at| at.saturating_duration_since(permit.began()));
+        let first = permit.connection.introduce();
+        let request = self.head.request(previous, left, first);
         let sending = payload.take().expect("an attempt is made only with something to send");
-        let (response, stream) = match sender.send_request(self.request(previous), false) {
+        let (response, stream) = match sender.send_request(request, false) {
             Ok(opened) => opened,
             Err(error) => {
                 permit.connection.retire();
@@ -274,29 +276,11 @@ impl Attempts<'_> {
 
     fn unpicked(&self, why: Unpicked) -> Failure {
         if why == Unpicked::Crowded {
-            return Failure::new(self.shared.full(), Sent::Nowhere);
+            return Failure::new(self.shared().full(), Sent::Nowhere);
         }
-        let message = format!("no instance of {} can be reached", self.shared.app);
+        let message = format!("no instance of {} can be reached", self.shared().app);
         let status = status::refuse(Code::Unavailable, "NO_INSTANCE", message);
         Failure::new(status, Sent::Nowhere)
-    }
-
-    fn request(&self, previous: u32) -> Request<()> {
-        let mut request = Request::new(());
-        *request.uri_mut() = self.head.uri.clone();
-        *request.method_mut() = self.head.method.clone();
-        *request.version_mut() = self.head.version;
-        *request.headers_mut() = self.head.headers.clone();
-        let headers = request.headers_mut();
-        // As late as possible: what was spent waiting is not left to the server.
-        if let Some(deadline) = self.ask.deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            headers.insert(deadline::HEADER, deadline::format(left));
-        }
-        if previous > 0 {
-            headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
-        }
-        request
     }
 }
 

@@ -72,6 +72,8 @@ pub(crate) struct Connection {
     send: SendRequest<Bytes>,
     /// Calls whose last trailer has not come.
     pub(super) in_flight: AtomicUsize,
+    /// A call has been made on it.
+    introduced: AtomicBool,
     /// A call was lost with it, and has told so.
     blamed: AtomicBool,
     /// No new call may use it: the peer said GOAWAY or is gone.
@@ -82,6 +84,11 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn sender(&self) -> SendRequest<Bytes> {
         self.send.clone()
+    }
+
+    /// Whether nobody has asked before: the first call's names are new to the peer.
+    pub(super) fn introduce(&self) -> bool {
+        !self.introduced.load(Relaxed) && !self.introduced.swap(true, Relaxed)
     }
 
     /// Takes the connection out of use at once; calls that are on it go on.
@@ -214,6 +221,7 @@ impl Endpoint {
         let connection = Arc::new(Connection {
             send,
             in_flight: AtomicUsize::new(0),
+            introduced: AtomicBool::new(false),
             blamed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             closed: Notify::new(),

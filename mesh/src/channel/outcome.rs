@@ -29,6 +29,11 @@ impl Outcome {
         Self { method, span, started, ended: None, place: None }
     }
 
+    /// The call's span, when it is recorded.
+    pub(crate) fn span(&self) -> Option<&Span> {
+        (!self.span.is_none()).then_some(&self.span)
+    }
+
     /// Holds a place in the bulkhead until the call has ended.
     pub(crate) fn hold(&mut self, place: Place) {
         self.place = Some(place);

@@ -107,6 +107,11 @@ impl Permit {
         self
     }
 
+    /// When the instance was picked.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }

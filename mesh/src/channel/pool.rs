@@ -74,9 +74,14 @@ impl Pool {
     /// not left loses nothing by waiting; but never to the end of its deadline,
     /// since "nobody is there" tells its caller more than "too late".
     pub(crate) async fn pick(&self, ask: &Ask, bulkhead: &Bulkhead) -> Result<Permit, Unpicked> {
-        if let Some(permit) = self.rotation.pick(ask) {
-            return Ok(permit);
+        match self.rotation.pick(ask) {
+            Some(permit) => Ok(permit),
+            // Boxed, since it is rare and would make every call's future larger.
+            None => Box::pin(self.wait_for(ask, bulkhead)).await,
         }
+    }
+
+    async fn wait_for(&self, ask: &Ask, bulkhead: &Bulkhead) -> Result<Permit, Unpicked> {
         let _place = bulkhead.wait().ok_or(Unpicked::Crowded)?;
         let left = ask.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let patience = left.map_or(PICK_TIMEOUT, |left| PICK_TIMEOUT.min(left * 3 / 4));

@@ -66,10 +66,14 @@ impl fmt::Debug for Pack {
 }
 
 /// A request's body as its caller asks for it.
-pub(crate) fn pack_request(head: &mut http::request::Parts, body: Body) -> Body {
-    let Some(pack) = head.extensions.remove::<Pack>() else { return body };
+pub(crate) fn pack_request(
+    headers: &mut HeaderMap,
+    extensions: &mut http::Extensions,
+    body: Body,
+) -> Body {
+    let Some(pack) = extensions.remove::<Pack>() else { return body };
     let encoding = pack.encoding.unwrap_or(Encoding::Gzip);
-    packed(&mut head.headers, body, Packer::new(encoding, Chosen::By(pack)))
+    packed(headers, body, Packer::new(encoding, Chosen::By(pack)))
 }
 
 /// A response's body as its handler asks for it or, for messages of `compress_from`

@@ -51,9 +51,8 @@ pub(crate) fn serving(path: &str, parent: Option<Trace>, ratio: f64) -> (Span, T
 }
 
 /// The span of a call that this process makes, and the place in the trace that
-/// the server is told.
-pub(crate) fn calling(path: &str, ratio: f64) -> (Span, Trace) {
-    let inherited = call::current().map(|call| call.trace);
+/// the server is told. `inherited` is the place of the call that is being handled.
+pub(crate) fn calling(path: &str, inherited: Option<Trace>, ratio: f64) -> (Span, Trace) {
     let place = inherited.unwrap_or_else(|| Trace::root(fastrand::f64() < ratio));
     if !place.sampled || !EXPORTING.load(Relaxed) {
         return (Span::none(), place);
