@@ -190,10 +190,16 @@ async fn an_instance_that_fails_is_left_alone_after_five_failures() {
     let fakes = [Fake::default(), Fake::default(), Fake::default()];
     fakes[0].failing.store(true, SeqCst);
     let _running = serve(&mesh, &fakes).await;
-    let client = client(&mesh, 3).await;
+    let app = mesh.app("caller");
+    let client = client_of(&app, 3).await;
     let results = stream::iter(0..300).then(|_| call(&client));
     let failed = results.filter(|result| std::future::ready(result.is_err())).count().await;
-    assert!(failed <= 5, "{failed} calls were sent to it");
+    // On a machine that is slow today its time to be tried comes meanwhile.
+    let probes = "mesh_breaker_transitions_total{grpc_target=\"fake\",state=\"half_open\"} ";
+    let metrics = app.metrics();
+    let probes = metrics.lines().find_map(|line| line.strip_prefix(probes)).unwrap();
+    let probes: usize = probes.parse().unwrap();
+    assert!(failed <= 5 + probes, "{failed} calls were sent to it, {probes} of them as probes");
 }
 
 #[tokio::test]
@@ -442,4 +448,46 @@ async fn of_many_instances_a_subset_is_connected_to() {
     }
     let connected = instances.iter().filter(|one| one["connected"] == true).count();
     assert_eq!((instances.len(), connected), (5, 3));
+}
+
+#[tokio::test]
+async fn however_calls_end_nothing_is_left_in_flight() {
+    let mesh = Mesh::new().await;
+    let takes = Duration::from_millis(1);
+    let fakes: Vec<Fake> = (0..3).map(|_| Fake { takes, ..Fake::default() }).collect();
+    let _running = serve(&mesh, &fakes).await;
+    let app = mesh.app("caller");
+    let client = client_of(&app, 3).await;
+    let random = std::cell::RefCell::new(fastrand::Rng::with_seed(1));
+    let fakes = &fakes;
+    let calls = stream::iter(0..600).for_each_concurrent(30, |_| async {
+        let (way, at, micros) = {
+            let mut random = random.borrow_mut();
+            (random.u8(..6), random.usize(..3), random.u64(..2_500))
+        };
+        let (mut client, patience) = (client.clone(), Duration::from_micros(micros));
+        match way {
+            0 => _ = call(&client).await,
+            1 => _ = tokio::time::timeout(patience, call(&client)).await,
+            2 => _ = client.watch(WatchRequest::default()).await,
+            3 => {
+                _ = tokio::time::timeout(patience, client.watch(WatchRequest::default())).await;
+            }
+            4 => {
+                let mut request = Request::new(request());
+                request.set_timeout(patience);
+                _ = client.register(request).await;
+            }
+            _ => {
+                fakes[at].failing.fetch_not(SeqCst);
+                _ = call(&client).await;
+            }
+        }
+    });
+    calls.await;
+    let page: serde_json::Value = serde_json::from_str(&app.endpoints()).unwrap();
+    for one in page["destinations"][0]["instances"].as_array().unwrap() {
+        assert!(one["picks"].as_u64().unwrap() > 10, "{one}");
+        assert_eq!((&one["calls_in_flight"], &one["streams"]), (&0.into(), &0.into()), "{one}");
+    }
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::channel::{
     breaker::Trial,
+    outlier::{self, Routing},
     permit::Shape,
     standing::{Finished, Standing},
     verdict::Verdict,
@@ -295,6 +296,40 @@ proptest! {
             let fresh = |fake: &Fake| fake.usable && !ask.avoid.contains(fake.standing.number);
             let others = fakes.iter().any(fresh);
             prop_assert!(!ask.avoid.contains(picked) || !others);
+        }
+    }
+
+    #[test]
+    fn whatever_happens_half_of_them_take_calls_and_somebody_is_chosen(
+        count in 1_usize..12,
+        steps in prop::collection::vec((0_usize..12, 0_usize..4, 0_u64..3_000), 0..200),
+        seed: u64,
+    ) {
+        let (fakes, mut random, mut millis) = (fakes(count), seeded(seed), 1);
+        for (at, ends, wait) in steps {
+            millis += wait;
+            let now = Tick::from_millis(millis);
+            let open = fakes.iter().filter(|fake| fake.standing.breaker.is_open()).count();
+            let panic = outlier::routing(count, count, open) == Routing::Panic;
+            let called = |fake: &&Fake| panic || !fake.standing.breaker.is_open();
+            let offers = fakes.iter().filter(called);
+            let offers: Vec<_> =
+                offers.map(|instance| Offer { instance, home: true, weight: 100 }).collect();
+            prop_assert!(offers.len() >= count.div_ceil(2), "{} of {count}", offers.len());
+            let chosen = Choice::of(offers, count).pick(&unary(), now, &mut random, |_| Some(()));
+            prop_assert!(chosen.is_some());
+
+            // A call to one that is called, or a probe, ends in some way.
+            let fake = &&fakes[at % count];
+            let probe = fake.standing.breaker.reserve(now);
+            if probe || called(fake) {
+                let verdicts =
+                    [Verdict::Served, Verdict::Failed, Verdict::Failed, Verdict::Silent];
+                let trial = Trial { began: now, probe };
+                let took = Some(std::time::Duration::from_millis(1));
+                let ended = Finished { verdict: verdicts[ends], took, stream: false, trial };
+                fake.standing.learn(ended, now, || 0.5);
+            }
         }
     }
 }
