@@ -81,7 +81,8 @@ impl Member {
         self.registration.shutdown().await;
         if let Some(channel) = self.app.registry_channel() {
             registrar::leave(channel, self.instance.id.clone()).await;
-            tokio::time::sleep(self.app.limits().lame_duck).await;
         }
+        // Also without a registry: health checks and probes tell callers too.
+        tokio::time::sleep(self.app.limits().lame_duck).await;
     }
 }
