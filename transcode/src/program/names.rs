@@ -17,7 +17,10 @@ type Entry = (Box<[u8]>, u32);
 /// Names, each with a number.
 #[derive(Debug)]
 pub(crate) struct Names {
-    slots: Box<[Option<Entry>]>,
+    /// One more than the index of an entry, or zero: most slots are free, and a
+    /// schema has hundreds of thousands of them.
+    slots: Box<[u32]>,
+    entries: Box<[Entry]>,
     seed: u64,
 }
 
@@ -47,21 +50,17 @@ impl Names {
                 break;
             }
         }
-        let mut names = Names { slots: vec![None; size].into(), seed: best.0 };
-        for (name, value) in unique {
-            names.insert(name, value);
+        let small = |value| u32::try_from(value).expect("a message has fewer fields than 2^32");
+        let mut slots = vec![0; size];
+        for (entry, (name, _)) in unique.iter().enumerate() {
+            let mut at = slot(hash(best.0, name.as_bytes()), size);
+            while slots[at] != 0 {
+                at = (at + 1) & (size - 1);
+            }
+            slots[at] = small(entry + 1);
         }
-        names
-    }
-
-    fn insert(&mut self, name: &str, value: usize) {
-        let size = self.slots.len();
-        let mut at = slot(hash(self.seed, name.as_bytes()), size);
-        while self.slots[at].is_some() {
-            at = (at + 1) & (size - 1);
-        }
-        let value = u32::try_from(value).expect("a message has fewer fields than 2^32");
-        self.slots[at] = Some((name.as_bytes().into(), value));
+        let entries = unique.iter().map(|(name, value)| (name.as_bytes().into(), small(*value)));
+        Names { slots: slots.into(), entries: entries.collect(), seed: best.0 }
     }
 
     /// The number of a name.
@@ -70,7 +69,8 @@ impl Names {
         let size = self.slots.len();
         let mut at = slot(hash(self.seed, name), size);
         // Three slots of four are free, so this ends.
-        while let Some((known, value)) = &self.slots[at] {
+        while let Some(entry) = self.slots[at].checked_sub(1) {
+            let (known, value) = &self.entries[entry as usize];
             if **known == *name {
                 return Some(*value as usize);
             }
