@@ -15,8 +15,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::JoinSet;
+use tokio::{runtime::Handle, task::JoinSet};
 
+pub(crate) use self::slot::NUMBERS;
 pub use self::slot::current;
 use self::thread::Worker;
 use crate::net::{Listener, Stream};
@@ -66,6 +67,12 @@ impl Workers {
     #[must_use]
     pub fn count(&self) -> usize {
         self.threads.len()
+    }
+
+    /// The runtimes of the threads, in no order: to run there what comes with no
+    /// connection. What is spawned on them ends with them.
+    pub fn runtimes(&self) -> impl Iterator<Item = &Handle> {
+        self.threads.iter().map(Worker::runtime)
     }
 
     /// Accepts connections and has each one served by a worker, `max_connections`

@@ -13,7 +13,8 @@ use tonic::Code;
 
 use super::{
     breaker::Trial,
-    endpoint::{Connection, Endpoint},
+    connection::Connection,
+    endpoint::Endpoint,
     response::code_of,
     standing::Finished,
     tried::{Number, Tried},
@@ -148,12 +149,14 @@ impl Permit {
 
     /// The stream has failed.
     pub(crate) fn broke(&mut self, error: &h2::Error, now: Instant) {
-        if error.is_go_away() || error.is_io() {
+        if error.is_io() {
+            self.endpoint.lost(&self.connection);
+        } else if error.is_go_away() {
             self.connection.retire();
         }
         let of_stream = Verdict::of_error(error);
         let verdict = of_stream.unwrap_or_else(|| {
-            let first = self.connection.blame();
+            let first = self.endpoint.blame(&self.connection);
             if first { Verdict::Failed } else { Verdict::Silent }
         });
         // A server that keeps the deadline too may be quicker to end the stream.

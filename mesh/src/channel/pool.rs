@@ -115,13 +115,12 @@ impl Pool {
 struct Kept {
     endpoint: Arc<Endpoint>,
     task: AbortHandle,
-    rotation: Arc<Rotation>,
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
         self.task.abort();
-        self.rotation.remove(&self.endpoint);
+        self.endpoint.leave();
     }
 }
 
@@ -133,8 +132,8 @@ impl Kept {
         network: Arc<dyn Network>,
     ) -> Self {
         let endpoint = Arc::new(Endpoint::new(target.clone(), standing, rotation, network));
-        let task = tokio::spawn(endpoint.clone().keep_connected(rotation.clone()));
-        Self { endpoint, task: task.abort_handle(), rotation: rotation.clone() }
+        let task = tokio::spawn(endpoint.clone().keep_home());
+        Self { endpoint, task: task.abort_handle() }
     }
 }
 

@@ -97,13 +97,25 @@ impl Rotation {
         })
     }
 
-    pub(crate) fn add(&self, endpoint: &Arc<Endpoint>) {
-        self.change(|members| members.connected.push(endpoint.clone()));
-        self.changed.notify_waiters();
-    }
-
-    pub(crate) fn remove(&self, endpoint: &Arc<Endpoint>) {
-        self.change(|members| members.connected.retain(|other| !Arc::ptr_eq(other, endpoint)));
+    /// Brings an instance's place among the connected in line with whether it is:
+    /// its lanes come and go on threads of their own, and the last word is had here.
+    pub(crate) fn settle(&self, endpoint: &Arc<Endpoint>) {
+        let mut joins = false;
+        self.change(|members| {
+            let connected = &mut members.connected;
+            let member = connected.iter().any(|other| Arc::ptr_eq(other, endpoint));
+            match (endpoint.is_connected(), member) {
+                (true, false) => {
+                    joins = true;
+                    connected.push(endpoint.clone());
+                }
+                (false, true) => connected.retain(|other| !Arc::ptr_eq(other, endpoint)),
+                _ => {}
+            }
+        });
+        if joins {
+            self.changed.notify_waiters();
+        }
     }
 
     /// The resolver has a new view; what of it this process is to connect to.

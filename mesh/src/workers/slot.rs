@@ -13,11 +13,14 @@ use std::{
 /// too, but count as "no worker" where numbers matter.
 const MOST: usize = 64;
 
+/// Numbers that [`current`] can tell: the workers' and zero.
+pub(crate) const NUMBERS: usize = MOST + 1;
+
 thread_local! {
     static CURRENT: Cell<usize> = const { Cell::new(0) };
 }
 
-static SLOTS: [Slot; MOST + 1] = [const { Slot::new() }; MOST + 1];
+static SLOTS: [Slot; NUMBERS] = [const { Slot::new() }; NUMBERS];
 
 /// A place in the table. Number zero stands for every thread that has no place.
 /// Aligned, so that no worker writes to another's cache line.
