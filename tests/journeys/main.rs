@@ -9,6 +9,7 @@ mod client;
 mod command_line;
 mod crash;
 mod grpcurl;
+mod openapi;
 mod python;
 mod refusals;
 mod rest;
