@@ -3,7 +3,8 @@
 //! arrives, so that serving a call wakes no other thread, which on a runtime of
 //! many threads is most of what a small call costs.
 //!
-//! One listener hands each accepted connection to the worker with the fewest.
+//! One listener hands each accepted connection to the worker with the fewest;
+//! `docs/decisions/0008-workers.md` compares that with a listener for each.
 
 mod slot;
 mod thread;
