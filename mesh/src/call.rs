@@ -65,6 +65,11 @@ pub(crate) fn handling<F: Future>(call: Arc<Call>, future: F) -> impl Future<Out
     CURRENT.scope(Some(call), future)
 }
 
+/// Runs a function as part of a call, on a thread that runs no task of it.
+pub(crate) fn computing<T>(call: Option<Arc<Call>>, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(call, work)
+}
+
 /// The call that is being handled, if this task handles one.
 pub(crate) fn current() -> Option<Arc<Call>> {
     CURRENT.try_with(Clone::clone).ok().flatten()
