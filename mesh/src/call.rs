@@ -9,7 +9,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct Call {
     /// The call is itself a repetition: what it causes is not repeated again, or
     /// a failing leaf would be called once more by every layer above it.
     pub(crate) repeated: bool,
+    /// Bytes of the request's messages that have come.
+    pub(crate) received: AtomicU64,
     /// A call that this one made has failed as UNAVAILABLE, after all the
     /// repetitions that it may have.
     pub(crate) gave_up: AtomicBool,
@@ -140,6 +142,7 @@ pub fn caused_by<F: Future>(
             baggage: None,
             criticality: None,
             repeated: false,
+            received: AtomicU64::new(0),
             gave_up: AtomicBool::new(false),
         })
     });

@@ -14,6 +14,7 @@ mod handle;
 mod limits;
 mod outcome;
 pub(crate) mod overload;
+mod payload;
 pub(crate) mod request;
 mod routes;
 

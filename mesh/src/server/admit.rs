@@ -2,7 +2,10 @@
 //! they may, and how much it matters. No byte of the message is looked at.
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
@@ -54,6 +57,7 @@ pub(super) async fn admit(
         baggage: passed(&trace::BAGGAGE),
         criticality: Some(class),
         repeated: headers.contains_key(&PREVIOUS_ATTEMPTS),
+        received: AtomicU64::new(0),
         gave_up: AtomicBool::new(false),
         caller,
     }))

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body::Body as _;
 use tonic::{Code, Status, body::Body};
 
-use super::{limits::MAX_TRAILER_BYTES, outcome::Outcome};
+use super::{limits::MAX_TRAILER_BYTES, outcome::Outcome, payload::Payload};
 use crate::{
     call,
     channel::{code_of, payload::send_data},
@@ -43,7 +43,11 @@ pub(super) enum Unsent {
 }
 
 /// Sends messages and trailers as the caller's window allows.
-pub(super) async fn send(mut body: Body, stream: &mut SendStream<Bytes>) -> Result<Code, Unsent> {
+pub(super) async fn send(
+    mut body: Body,
+    stream: &mut SendStream<Bytes>,
+    sent: &mut Payload,
+) -> Result<Code, Unsent> {
     let mut first = true;
     loop {
         let next = tokio::select! {
@@ -63,6 +67,9 @@ pub(super) async fn send(mut body: Body, stream: &mut SendStream<Bytes>) -> Resu
                 return Ok(Code::Unknown);
             }
         };
+        if let Some(data) = frame.data_ref() {
+            sent.add(data);
+        }
         match frame.into_data() {
             Ok(data) if first && data.len() <= SENT_UNASKED => {
                 stream.send_data(data, false).map_err(|_| Unsent::Gone)?;

@@ -105,14 +105,14 @@ impl<'a> Work<'a> {
             // Unpacked here; the handler's codec must not look for what is gone.
             request.headers_mut().remove(compression::ENCODING);
         }
-        let headers = request.headers();
         let method = self.route.method.map(AsRef::as_ref);
-        let call = admit(self.shared, method, place, headers, started).await?;
-        self.outcome.caller(&call.caller);
+        let call = admit(self.shared, method, place, request.headers(), started).await?;
+        request.body_mut().belongs_to(call.clone());
+        self.outcome.call = Some(call.clone());
         let terms = Terms {
             deadline: call.deadline,
             class: call.criticality.unwrap_or_default(),
-            accepted: Accepted::by(headers),
+            accepted: Accepted::by(request.headers()),
         };
         Ok((terms, call))
     }
@@ -186,7 +186,7 @@ impl<'a> Work<'a> {
         }
         let sent = tokio::select! {
             biased;
-            sent = AssertUnwindSafe(send(body, &mut stream)).catch_unwind() => sent,
+            sent = AssertUnwindSafe(send(body, &mut stream, &mut self.outcome.sent)).catch_unwind() => sent,
             status = &mut expiry => Ok(Err(Unsent::Late(status))),
         };
         match sent {

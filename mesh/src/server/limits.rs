@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub(crate) use super::outcome::AccessLog;
 use crate::settings::Settings;
 
 /// A client that has not sent its preface in this time is none.
@@ -49,6 +50,8 @@ pub(crate) struct Limits {
     /// end the connection: two are forgiven (gRFC A8). Clients ping every ten
     /// seconds at most, a mesh's own every thirty.
     pub(crate) min_ping_interval: Duration,
+    /// Which calls have a line in the log.
+    pub(crate) access_log: AccessLog,
     /// Between leaving the registry and refusing new calls.
     pub(crate) lame_duck: Duration,
     /// For calls to end.
@@ -67,6 +70,7 @@ impl Limits {
             max_connection_age_grace: settings
                 .get("max_connection_age_grace", Duration::from_secs(600)),
             min_ping_interval: settings.get("min_ping_interval", Duration::from_secs(9)),
+            access_log: settings.get("access_log", AccessLog::Errors),
             lame_duck: settings.get("lame_duck", Duration::from_millis(200)),
             drain_timeout: settings.get("drain_timeout", Duration::from_secs(25)),
         }

@@ -5,7 +5,7 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
 };
 
@@ -14,7 +14,9 @@ use h2::RecvStream;
 use http_body::{Body, Frame};
 use tonic::{Code, Status};
 
+use super::payload::Payload;
 use crate::{
+    call::Call,
     compression::{Encoding, Unpacker},
     contract::Method,
     status,
@@ -28,6 +30,9 @@ pub struct RequestBody {
     rules: Option<Arc<Program>>,
     unpacker: Unpacker,
     max_message: usize,
+    payload: Payload,
+    /// Is told how much has come.
+    call: Option<Arc<Call>>,
     /// What came before the handler asked for it.
     arrived: Option<Bytes>,
     arrived_later: VecDeque<Bytes>,
@@ -42,6 +47,8 @@ impl RequestBody {
             rules: method.and_then(|method| method.request.clone()),
             unpacker,
             max_message,
+            payload: Payload::default(),
+            call: None,
             arrived: None,
             arrived_later: VecDeque::new(),
             ended: false,
@@ -51,6 +58,11 @@ impl RequestBody {
     /// Its messages are packed so; said before the first is read.
     pub(crate) fn packed_with(&mut self, encoding: Encoding) {
         self.unpacker = Unpacker::of_request(Some(encoding), self.max_message);
+    }
+
+    /// The call that it belongs to.
+    pub(crate) fn belongs_to(&mut self, call: Arc<Call>) {
+        self.call = Some(call);
     }
 
     /// Waits until the request has come as a whole, or has become larger than a
@@ -80,6 +92,10 @@ impl RequestBody {
         };
         let chunk = chunk.map_err(gone)?;
         self.stream.flow_control().release_capacity(chunk.len()).map_err(gone)?;
+        if let Some(call) = &self.call {
+            self.payload.add(&chunk);
+            call.received.store(self.payload.bytes(), Relaxed);
+        }
         Poll::Ready(Some(Ok(chunk)))
     }
 

@@ -28,6 +28,32 @@ const BOUNDS_MICROS: [u64; 16] = [
     1_000_000, 2_500_000, 5_000_000, 10_000_000,
 ];
 
+/// Upper bounds of the size buckets, in bytes, as A66 has them.
+const BOUNDS_BYTES: [u64; 14] = [
+    0,
+    1 << 10,
+    2 << 10,
+    4 << 10,
+    16 << 10,
+    64 << 10,
+    256 << 10,
+    1 << 20,
+    4 << 20,
+    16 << 20,
+    64 << 20,
+    256 << 20,
+    1 << 30,
+    4 << 30,
+];
+
+/// Calls that no contract knows, together: paths are made up by whoever calls.
+/// One for the process, as is its page.
+pub(crate) static OTHER: MethodMetrics = MethodMetrics {
+    started: AtomicU64::new(0),
+    in_flight: AtomicI64::new(0),
+    by_code: [const { OnceLock::new() }; CODES],
+};
+
 /// `Code` has seventeen values, 0 to 16.
 const CODES: usize = 17;
 
@@ -44,6 +70,23 @@ struct Histogram {
     /// The last one counts what is above every bound.
     buckets: [AtomicU64; BOUNDS_MICROS.len() + 1],
     sum_micros: AtomicU64,
+    /// Of a server: bytes of all messages of a call.
+    sent: Sizes,
+    received: Sizes,
+}
+
+#[derive(Debug, Default)]
+struct Sizes {
+    buckets: [AtomicU64; BOUNDS_BYTES.len() + 1],
+    sum: AtomicU64,
+}
+
+impl Sizes {
+    fn add(&self, bytes: u64) {
+        let bucket = BOUNDS_BYTES.partition_point(|bound| *bound < bytes);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.sum.fetch_add(bytes, Relaxed);
+    }
 }
 
 impl MethodMetrics {
@@ -55,10 +98,22 @@ impl MethodMetrics {
     pub(crate) fn finish(&self, code: Code, took: Duration) {
         self.in_flight.fetch_sub(1, Relaxed);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let histogram = self.by_code[code as usize].get_or_init(Box::default);
+        let histogram = self.histogram(code);
         let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
         histogram.buckets[bucket].fetch_add(1, Relaxed);
         histogram.sum_micros.fetch_add(micros, Relaxed);
+    }
+
+    /// A served call has ended; its messages had so many bytes, compressed.
+    pub(crate) fn finish_served(&self, code: Code, took: Duration, sent: u64, received: u64) {
+        self.finish(code, took);
+        let histogram = self.histogram(code);
+        histogram.sent.add(sent);
+        histogram.received.add(received);
+    }
+
+    fn histogram(&self, code: Code) -> &Histogram {
+        self.by_code[code as usize].get_or_init(Box::default)
     }
 }
 
@@ -71,9 +126,11 @@ pub(crate) fn page(contracts: &Contracts, destinations: &Destinations) -> String
         ("server", (|method| &method.served) as fn(&Method) -> &MethodMetrics),
         ("client", |method| &method.called),
     ] {
+        let other = (side == "server").then_some(("other", &OTHER));
         let used: Vec<(&str, &MethodMetrics)> = methods
             .iter()
             .map(|method| (&method.path[1..], of(method)))
+            .chain(other)
             .filter(|(_, metrics)| metrics.started.load(Relaxed) > 0)
             .collect();
         side_page(&mut page, side, &used);
@@ -111,6 +168,37 @@ fn side_page(page: &mut String, side: &str, used: &[(&str, &MethodMetrics)]) {
             let status = STATUS[code];
             let labels = format!("grpc_method=\"{method}\",grpc_status=\"{status}\"");
             histogram_lines(page, &duration, &labels, histogram);
+        }
+    }
+    if side == "server" {
+        sizes_page(page, "sent", used, |histogram| &histogram.sent);
+        sizes_page(page, "rcvd", used, |histogram| &histogram.received);
+    }
+}
+
+fn sizes_page(
+    page: &mut String,
+    way: &str,
+    used: &[(&str, &MethodMetrics)],
+    of: fn(&Histogram) -> &Sizes,
+) {
+    let name = format!("grpc_server_call_{way}_total_compressed_message_size_bytes");
+    head(page, &name, "histogram", "Bytes of a call's messages, by method and status.");
+    for (method, metrics) in used {
+        for (code, histogram) in metrics.by_code.iter().enumerate() {
+            let Some(sizes) = histogram.get().map(|histogram| of(histogram)) else {
+                continue;
+            };
+            let labels = format!("grpc_method=\"{method}\",grpc_status=\"{}\"", STATUS[code]);
+            let mut count = 0;
+            for (bucket, bound) in sizes.buckets.iter().zip(BOUNDS_BYTES) {
+                count += bucket.load(Relaxed);
+                line(page, format_args!("{name}_bucket{{{labels},le=\"{bound}\"}} {count}"));
+            }
+            count += sizes.buckets[BOUNDS_BYTES.len()].load(Relaxed);
+            line(page, format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}"));
+            line(page, format_args!("{name}_sum{{{labels}}} {}", sizes.sum.load(Relaxed)));
+            line(page, format_args!("{name}_count{{{labels}}} {count}"));
         }
     }
 }
@@ -189,7 +277,7 @@ mod tests {
         let contracts = Contracts::load(&[]).unwrap();
         let method = contracts.method("/titan.mesh.v1.KeyService/ListKeys").unwrap();
         method.served.start();
-        method.served.finish(Code::NotFound, Duration::from_millis(2));
+        method.served.finish_served(Code::NotFound, Duration::from_millis(2), 0, 1_500);
         let page = page(&contracts, &Destinations::default());
         let labels = "grpc_method=\"titan.mesh.v1.KeyService/ListKeys\",grpc_status=\"NOT_FOUND\"";
         for expected in [
@@ -198,6 +286,17 @@ mod tests {
             format!("grpc_server_call_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 1\n"),
             format!("grpc_server_call_duration_seconds_sum{{{labels}}} 0.002\n"),
             format!("grpc_server_call_duration_seconds_count{{{labels}}} 1\n"),
+            format!(
+                "grpc_server_call_sent_total_compressed_message_size_bytes_bucket\
+                 {{{labels},le=\"0\"}} 1\n"
+            ),
+            format!(
+                "grpc_server_call_rcvd_total_compressed_message_size_bytes_bucket\
+                 {{{labels},le=\"1024\"}} 0\n"
+            ),
+            format!(
+                "grpc_server_call_rcvd_total_compressed_message_size_bytes_sum{{{labels}}} 1500\n"
+            ),
         ] {
             assert!(page.contains(&expected), "{expected} is missing in\n{page}");
         }
