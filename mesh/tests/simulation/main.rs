@@ -4,6 +4,7 @@
 
 mod attempts;
 mod chain;
+mod chaos;
 mod faults;
 mod ledger;
 mod peer;
