@@ -18,6 +18,8 @@ mod endpoint;
 mod failure;
 pub(crate) mod hash;
 mod head;
+#[cfg(all(test, feature = "loom"))]
+mod interleavings;
 mod key;
 mod lane;
 mod limits;

@@ -8,6 +8,7 @@
 mod access;
 mod admin;
 mod app;
+mod atomic;
 mod backoff;
 pub mod call;
 mod channel;

@@ -11,15 +11,13 @@
 //! success of a closed breaker without a failure before it only reads. Time and
 //! jitter come in from outside.
 
-use std::{
-    sync::atomic::{
-        AtomicU64,
-        Ordering::{AcqRel, Acquire, Relaxed},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::tick::Tick;
+use crate::atomic::{
+    AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 /// Failures in a row that open a breaker (Finagle's default; Linkerd has 7).
 const CONSECUTIVE: u8 = 5;

@@ -6,7 +6,7 @@
 //! three layers of such callers make it eight times as much. A budget lets single
 //! failures be repeated at once and stops repeating when failure is the rule.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use crate::atomic::{AtomicI64, Ordering::Relaxed};
 
 /// One repetition costs this many tokens.
 pub(super) const COST: i64 = 1_000;

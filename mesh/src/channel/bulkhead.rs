@@ -5,17 +5,14 @@
 //!
 //! Places are given back on drop, by whatever way a call ends.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tonic::Status;
 
-use crate::status;
+use crate::{
+    atomic::{AtomicUsize, Ordering::Relaxed},
+    status,
+};
 
 /// Calls at once: at 10 ms each these are 100,000 a second, so that who has more
 /// in flight is waiting and not working. Envoy's default is 1,024.
@@ -38,7 +35,7 @@ pub(crate) struct Bulkhead {
 
 /// A number of places.
 #[derive(Debug)]
-struct Room {
+pub(super) struct Room {
     taken: AtomicUsize,
     most: usize,
 }
@@ -72,11 +69,11 @@ impl Bulkhead {
 }
 
 impl Room {
-    fn of(most: usize) -> Arc<Self> {
+    pub(super) fn of(most: usize) -> Arc<Self> {
         Arc::new(Self { taken: AtomicUsize::new(0), most })
     }
 
-    fn enter(room: &Arc<Self>) -> Option<Place> {
+    pub(super) fn enter(room: &Arc<Self>) -> Option<Place> {
         // Adding first and looking afterwards is one instruction where a
         // compare-and-swap is a loop; who is too many takes it back.
         let before = room.taken.fetch_add(1, Relaxed);

@@ -1,7 +1,7 @@
 //! How many calls an instance has, and how many it has had, in one word: one
 //! addition when a call begins, one when it ends.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Calls now are the lower bits: sixteen million. Calls ever are the others:
 /// a hundred thousand a second for four months, and then they begin again.
