@@ -9,7 +9,7 @@ fn main() -> anyhow::Result<()> {
     compiler
         .include_imports(true)
         .include_source_info(true)
-        .open_file("titan/bench/v1/echo.proto")?;
+        .open_files(["titan/bench/v1/echo.proto", "titan/bench/v1/work.proto"])?;
     // The raw set, since prost-types drops the options that the mesh lives on.
     let descriptors = Path::new(&env::var("OUT_DIR")?).join("descriptors.bin");
     fs::write(descriptors, compiler.encode_file_descriptor_set())?;

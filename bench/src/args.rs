@@ -46,6 +46,22 @@ pub(crate) struct Serve {
     /// Settings of the mesh beside the usual ones: `key=value`.
     #[arg(long = "set")]
     pub(crate) settings: Vec<String>,
+    #[command(flatten)]
+    pub(crate) capacity: Capacity,
+}
+
+/// What an instance can do of `WorkService`.
+#[derive(Group, Clone, Debug)]
+pub(crate) struct Capacity {
+    /// Pieces of work that make headway at once.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) hands: usize,
+    /// How long one takes, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) takes_ms: u64,
+    /// What it calls itself.
+    #[arg(long, default_value = "")]
+    pub(crate) instance: String,
 }
 
 #[derive(Group)]
@@ -66,6 +82,9 @@ pub(crate) struct Load {
     pub(crate) size: usize,
     #[arg(long, value_enum, default_value_t)]
     pub(crate) method: Method,
+    /// Calls a second, all workers together; as fast as it goes without.
+    #[arg(long)]
+    pub(crate) rate: Option<u32>,
     /// Send a body, and this token with it.
     #[arg(long)]
     pub(crate) post: Option<String>,
@@ -77,7 +96,7 @@ pub(crate) struct Load {
 /// What serves or loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
-    /// The mesh's server and channel, everything on.
+    /// The mesh's server, with one worker per core, and its channel, everything on.
     Mesh,
     /// tonic as its documentation shows it.
     TonicMultiThread,

@@ -3,29 +3,30 @@
 //! instructions in user space are seen: a system call counts as one, so waking a
 //! thread looks cheaper here than it is.
 
+mod profile;
+
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use anyhow::Context as _;
-
+pub(crate) use self::profile::Profile;
 use crate::{
     args::Subject,
     child::{Loader, Plan, Server, Serving, Under},
 };
 
-/// Instructions of a call.
-#[derive(Clone, Copy, Debug)]
+/// Instructions of a call, on each side.
+#[derive(Clone, Debug)]
 pub(crate) struct Instructions {
-    pub(crate) client: f64,
-    pub(crate) server: f64,
+    pub(crate) client: Profile,
+    pub(crate) server: Profile,
 }
 
 impl Instructions {
-    pub(crate) fn both(self) -> f64 {
-        self.client + self.server
+    pub(crate) fn both(&self) -> f64 {
+        self.client.total() + self.server.total()
     }
 }
 
@@ -49,15 +50,15 @@ pub(crate) fn per_call(
     let long = count(serving, loader, &long, folder)?;
     let calls = long.calls - short.calls;
     Ok(Instructions {
-        client: (long.client - short.client) / calls,
-        server: (long.server - short.server) / calls,
+        client: long.client.since(&short.client, calls),
+        server: long.server.since(&short.server, calls),
     })
 }
 
-/// Of a whole run of both processes.
-struct Totals {
-    client: f64,
-    server: f64,
+/// A whole run of both processes.
+struct Run {
+    client: Profile,
+    server: Profile,
     calls: f64,
 }
 
@@ -66,18 +67,13 @@ fn count(
     loader: Subject,
     plan: &Plan,
     folder: &Path,
-) -> anyhow::Result<Totals> {
-    let (of_server, of_client) = (folder.join("server.callgrind"), folder.join("client.callgrind"));
+) -> anyhow::Result<Run> {
+    let file = |side: &str| -> PathBuf { folder.join(format!("{side}.callgrind")) };
+    let (of_server, of_client) = (file("server"), file("client"));
     let server = Server::start(serving, Under::Callgrind(&of_server))?;
     let loading = Loader::start(loader, &server.address, plan, Under::Callgrind(&of_client))?;
     let calls = loading.run()?.calls_ever;
     server.finish()?;
-    Ok(Totals { client: total(&of_client)?, server: total(&of_server)?, calls })
-}
-
-/// The sum that callgrind writes.
-fn total(file: &Path) -> anyhow::Result<f64> {
-    let text = fs::read_to_string(file)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("summary: "));
-    Ok(line.context("callgrind wrote no summary")?.trim().parse()?)
+    let read = |file| anyhow::Ok(Profile::parse(&fs::read_to_string(file)?));
+    Ok(Run { client: read(of_client)?, server: read(of_server)?, calls })
 }

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    args::{Method, Subject},
+    args::{Capacity, Method, Subject},
     usage::Usage,
 };
 
@@ -89,8 +89,12 @@ impl Process {
         Ok(line.trim().to_owned())
     }
 
+    fn tell(&mut self, word: &str) -> anyhow::Result<()> {
+        Ok(writeln!(self.input.as_mut().context("it was told to end")?, "{word}")?)
+    }
+
     fn ask(&mut self, question: &str) -> anyhow::Result<String> {
-        writeln!(self.input.as_mut().context("it was told to end")?, "{question}")?;
+        self.tell(question)?;
         self.line()
     }
 
@@ -125,6 +129,13 @@ pub(crate) struct Serving<'a> {
     pub(crate) subject: Subject,
     pub(crate) upstream: Option<&'a str>,
     pub(crate) settings: &'a [String],
+    pub(crate) capacity: Option<Capacity>,
+}
+
+impl<'a> Serving<'a> {
+    pub(crate) fn new(subject: Subject, settings: &'a [String]) -> Self {
+        Self { subject, upstream: None, settings, capacity: None }
+    }
 }
 
 impl Server {
@@ -133,6 +144,11 @@ impl Server {
             vec!["serve".to_owned(), format!("--subject={}", value(&serving.subject))];
         arguments.extend(serving.upstream.map(|address| format!("--upstream={address}")));
         arguments.extend(serving.settings.iter().map(|pair| format!("--set={pair}")));
+        if let Some(Capacity { hands, takes_ms, instance }) = &serving.capacity {
+            arguments.push(format!("--hands={hands}"));
+            arguments.push(format!("--takes-ms={takes_ms}"));
+            arguments.push(format!("--instance={instance}"));
+        }
         let mut process = Process::start(under, &arguments)?;
         let line = process.line()?;
         let (address, token) = line.split_once(' ').unzip();
@@ -162,6 +178,8 @@ pub(crate) struct Plan {
     /// Bytes of a message, each way.
     pub(crate) size: usize,
     pub(crate) method: Method,
+    /// Calls a second; as fast as it goes without.
+    pub(crate) rate: Option<u32>,
     /// Send a body, and this token with it; otherwise only ask.
     pub(crate) post: Option<String>,
     /// Of a mesh that calls.
@@ -176,6 +194,7 @@ impl Default for Plan {
             connections: 1,
             size: 64,
             method: Method::Echo,
+            rate: None,
             post: None,
             settings: Vec::new(),
         }
@@ -205,11 +224,19 @@ impl Loader {
             format!("--size={}", plan.size),
             format!("--method={}", value(&plan.method)),
         ];
+        arguments.extend(plan.rate.map(|rate| format!("--rate={rate}")));
         arguments.extend(plan.post.iter().map(|token| format!("--post={token}")));
         arguments.extend(plan.settings.iter().map(|pair| format!("--set={pair}")));
         let mut process = Process::start(under, &arguments)?;
         anyhow::ensure!(process.line()? == "ready", "the loading process is not ready");
         Ok(Self { process })
+    }
+
+    /// Starts the process and lets it load until it is dropped.
+    pub(crate) fn begin(subject: Subject, address: &str, plan: &Plan) -> anyhow::Result<Self> {
+        let mut loader = Self::start(subject, address, plan, Under::Nothing)?;
+        loader.process.tell("go")?;
+        Ok(loader)
     }
 
     pub(crate) fn run(mut self) -> anyhow::Result<Load> {

@@ -1,78 +1,161 @@
 //! `edge/rest`: a REST call through the gateway to a service, beside a handler
-//! that does the same by hand: axum, serde, tonic's channel.
+//! that does the same by hand (axum, serde, tonic's channel) and beside Envoy's
+//! transcoder where there is one.
+
+use std::fs;
 
 use crate::{
     args::Subject,
-    child::{Plan, Server, Serving, Under},
+    child::{Loader, Plan, Server, Serving, Under},
+    envoy::{self, Envoy, config},
     report::{Report, Row, Table, median},
-    run::{Bench, Sample, sample},
+    run::{Bench, sample},
 };
 
-/// The subject, then its baselines.
-const SUBJECTS: [Subject; 3] =
-    [Subject::Edge, Subject::AxumMultiThread, Subject::AxumCurrentThread];
+/// Requests a second of the rounds that are not busy.
+const CALM: u32 = 1_000;
+/// The gateway's CPU by that of a handler written by hand on its cheaper runtime,
+/// and by Envoy's.
+const BARS: [(&str, f64); 2] =
+    [("axum by hand, current-thread", 0.75), ("Envoy's transcoder", 0.4)];
 
-type Figure = fn(&Sample) -> f64;
+/// An edge that is measured.
+enum Edge {
+    Ours(Subject, Server),
+    Envoy(Envoy),
+}
+
+/// One round of one edge.
+#[derive(Clone, Copy)]
+struct Round {
+    cpu_us: f64,
+    p50_us: f64,
+    p99_us: f64,
+}
+
+type Figure = fn(&Round) -> f64;
 
 const FIGURES: [(&str, Figure); 3] = [
-    ("cpu_us_per_request", Sample::server_us_per_call),
-    ("p50_us", |sample| sample.load.p50_us),
-    ("p99_us", |sample| sample.load.p99_us),
+    ("cpu_us_per_request", |round| round.cpu_us),
+    ("p50_us", |round| round.p50_us),
+    ("p99_us", |round| round.p99_us),
 ];
 
 pub(crate) fn bench(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     for (kind, post) in [("get", false), ("post", true)] {
         let name = format!("edge/rest/{kind}");
         if bench.wants(&name) {
-            let samples = measure(bench, post)?;
-            report.section(&table(&name, &samples));
-            report.rows(rows(&name, &samples));
+            of(bench, &name, post, report)?;
         }
     }
     Ok(())
 }
 
-fn measure(bench: &Bench<'_>, post: bool) -> anyhow::Result<Vec<Vec<Sample>>> {
+fn of(bench: &Bench<'_>, name: &str, post: bool, report: &mut Report) -> anyhow::Result<()> {
     // All of them call the same service, whose cost is not counted.
-    let upstream = Serving { subject: Subject::Mesh, upstream: None, settings: &[] };
-    let upstream = Server::start(&upstream, Under::Nothing)?;
+    let upstream = Server::start(&Serving::new(Subject::Mesh, &[]), Under::Nothing)?;
+    let mut edges = edges(bench, &upstream.address)?;
     let post = upstream.token.clone().filter(|_| post);
-    let plan = Plan { calls: bench.effort.calls / 2, post, ..Plan::default() };
-    let mut servers = Vec::new();
-    for subject in SUBJECTS {
-        let serving = Serving { subject, upstream: Some(&upstream.address), settings: &[] };
-        servers.push(Server::start(&serving, Under::Nothing)?);
-    }
-    let mut samples = vec![Vec::new(); SUBJECTS.len()];
-    for _ in 0..bench.effort.rounds {
-        for (server, samples) in servers.iter_mut().zip(&mut samples) {
-            samples.push(sample(server, Subject::Http, &plan, Under::Nothing)?);
+    let busy = Plan { calls: bench.effort.calls / 2, post: post.clone(), ..Plan::default() };
+    let calm = Plan { calls: CALM as usize, rate: Some(CALM), post, ..Plan::default() };
+    let loads = [("busy, 16 in flight", busy), ("calm, 1,000 requests/s", calm)];
+    for (load, plan) in loads {
+        let mut rounds: Vec<Vec<Round>> = edges.iter().map(|_| Vec::new()).collect();
+        for _ in 0..bench.effort.rounds {
+            for (edge, rounds) in edges.iter_mut().zip(&mut rounds) {
+                rounds.push(edge.round(&plan)?);
+            }
         }
+        let title = format!("{name}, {load}: of the edge's process, in µs");
+        report.section(&table(&title, &edges, &rounds));
+        let name = format!("{name}/{}", if plan.rate.is_some() { "calm" } else { "busy" });
+        let rows = rows(&name, &edges, &rounds);
+        if plan.rate.is_none() {
+            bars(&rows, report);
+        }
+        report.rows(rows);
     }
-    Ok(samples)
+    Ok(())
 }
 
-fn rows(name: &str, samples: &[Vec<Sample>]) -> Vec<Row> {
+/// The gateway, then its baselines.
+fn edges(bench: &Bench<'_>, upstream: &str) -> anyhow::Result<Vec<Edge>> {
+    let mut edges = Vec::new();
+    for subject in [Subject::Edge, Subject::AxumMultiThread, Subject::AxumCurrentThread] {
+        let serving = Serving { upstream: Some(upstream), ..Serving::new(subject, &[]) };
+        edges.push(Edge::Ours(subject, Server::start(&serving, Under::Nothing)?));
+    }
+    if let Some(program) = envoy::find() {
+        let descriptors = bench.folder.join("descriptors.bin");
+        fs::write(&descriptors, titan::DESCRIPTORS)?;
+        let descriptors = descriptors.display().to_string();
+        let services = ["titan.projects.v1.ProjectsService"];
+        let envoy = Envoy::start(&program, bench.folder, |port| {
+            config::transcoder(port, upstream, &descriptors, &services)
+        })?;
+        edges.push(Edge::Envoy(envoy));
+    }
+    Ok(edges)
+}
+
+impl Edge {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Ours(subject, _) => subject.name(),
+            Self::Envoy(_) => "Envoy's transcoder",
+        }
+    }
+
+    fn round(&mut self, plan: &Plan) -> anyhow::Result<Round> {
+        let (load, cpu_us) = match self {
+            Self::Ours(_, server) => {
+                let sample = sample(server, Subject::Http, plan, Under::Nothing)?;
+                let cpu_us = sample.server_us_per_call();
+                (sample.load, cpu_us)
+            }
+            Self::Envoy(envoy) => {
+                let loader = Loader::start(Subject::Http, &envoy.address, plan, Under::Nothing)?;
+                let before = envoy.cpu_ns()?;
+                let load = loader.run()?;
+                let cpu_us = (envoy.cpu_ns()? - before) / load.calls / 1e3;
+                (load, cpu_us)
+            }
+        };
+        Ok(Round { cpu_us, p50_us: load.p50_us, p99_us: load.p99_us })
+    }
+}
+
+fn rows(name: &str, edges: &[Edge], rounds: &[Vec<Round>]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (baseline, theirs) in SUBJECTS.into_iter().zip(samples).skip(1) {
+    for (baseline, theirs) in edges.iter().zip(rounds).skip(1) {
         for (metric, figure) in FIGURES {
-            let of = |samples: &[Sample]| samples.iter().map(figure).collect();
-            rows.push(Row::of(name, metric, of(&samples[0]), baseline.name(), of(theirs)));
+            let of = |rounds: &[Round]| rounds.iter().map(figure).collect();
+            rows.push(Row::of(name, metric, of(&rounds[0]), baseline.name(), of(theirs)));
         }
     }
     rows
 }
 
-fn table(name: &str, samples: &[Vec<Sample>]) -> String {
-    let title = format!("{name}: of the edge's process, 16 requests in flight, in µs");
-    let columns = ["", "CPU per request", "p50", "p99", "titan / this"];
-    let mut table = Table::new(&title, &columns);
-    for (subject, theirs) in SUBJECTS.into_iter().zip(samples) {
+fn bars(rows: &[Row], report: &mut Report) {
+    let bars = BARS.into_iter().filter_map(|(baseline, bar)| {
+        let row = rows.iter().find(|row| row.baseline == baseline && row.metric == FIGURES[0].0);
+        Some((row?, bar))
+    });
+    for (row, bar) in bars {
+        let name = format!("{}: CPU per request / {}", row.bench, row.baseline);
+        report.bar(&name, format!("<= {bar}"), format!("{:.2}", row.ratio), row.ratio <= bar);
+    }
+}
+
+fn table(title: &str, edges: &[Edge], rounds: &[Vec<Round>]) -> String {
+    let columns = ["", "CPU per request", "p50", "p99", "CPU, titan / this"];
+    let mut table = Table::new(title, &columns);
+    for (edge, theirs) in edges.iter().zip(rounds) {
         let figures = FIGURES.map(|(_, figure)| median(theirs.iter().map(figure).collect()));
-        let of = |samples: &[Sample]| samples.iter().map(FIGURES[0].1).collect();
-        let ratio = Row::of(name, "", of(&samples[0]), subject.name(), of(theirs)).ratio;
+        let of = |rounds: &[Round]| rounds.iter().map(FIGURES[0].1).collect();
+        let ratio = Row::of("", "", of(&rounds[0]), edge.name(), of(theirs)).ratio;
         let cells = figures.map(|figure| format!("{figure:.1}")).into_iter();
-        let name = [subject.name().to_owned()].into_iter();
+        let name = [edge.name().to_owned()].into_iter();
         table.row(name.chain(cells).chain([format!("{ratio:.2}")]));
     }
     table.finish()

@@ -9,16 +9,24 @@
 mod args;
 mod callgrind;
 mod child;
+mod deadline;
 mod echo;
 mod edge;
+mod envoy;
+mod features;
 mod fixture;
 mod floor;
 mod load;
+mod open;
+mod overload;
 mod report;
 mod run;
 mod serve;
+mod sidecar;
+mod slow;
 mod unary;
 mod usage;
+mod work;
 
 use clap::Parser as _;
 

@@ -3,6 +3,7 @@
 
 mod grpc;
 mod http;
+mod pace;
 
 use std::{
     sync::Arc,
@@ -11,6 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 
+use self::pace::Pace;
 use crate::{
     args::{Load, Subject},
     child, serve,
@@ -29,21 +31,21 @@ pub(crate) fn load(options: &Load) -> anyhow::Result<()> {
     })
 }
 
-/// Runs `worker` with its number and its share of the calls, `concurrency` times
-/// at once: first to warm up, then, after the word, to measure.
+/// Runs `worker` with its number, its share of the calls and its pace,
+/// `concurrency` times at once: first to warm up, then, after the word, to measure.
 pub(crate) async fn measure<F, Fut>(options: &Load, worker: F) -> anyhow::Result<()>
 where
-    F: Fn(usize, usize) -> Fut,
+    F: Fn(usize, usize, Pace) -> Fut,
     Fut: Future<Output = anyhow::Result<Vec<Duration>>> + Send + 'static,
 {
     let share = options.calls.div_ceil(options.concurrency);
-    let warm = together(options.concurrency, &worker, (share / 10).max(10)).await?.len();
+    let warm = together(options, &worker, warm_up(share)).await?.len();
     tell("ready");
     let mut word = String::new();
     std::io::stdin().read_line(&mut word)?;
 
     let (before, started) = (Usage::of_this_process(), Instant::now());
-    let mut latencies = together(options.concurrency, &worker, share).await?;
+    let mut latencies = together(options, &worker, share).await?;
     let (wall, used) = (started.elapsed(), Usage::of_this_process().since(before));
     latencies.sort();
     let load = child::Load {
@@ -58,6 +60,12 @@ where
     Ok(())
 }
 
+/// Calls of each worker before it is measured: a tenth, but enough to open
+/// connections and fill caches, and no more than a moment.
+fn warm_up(share: usize) -> usize {
+    (share / 10).clamp(10, 1_000)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
 fn count(calls: usize) -> f64 {
     calls as f64
@@ -69,13 +77,16 @@ fn percentile(sorted: &[Duration], share: usize) -> anyhow::Result<f64> {
     Ok(sorted.get(index).context("nothing was called")?.as_secs_f64() * 1e6)
 }
 
-async fn together<F, Fut>(workers: usize, worker: &F, calls: usize) -> anyhow::Result<Vec<Duration>>
+async fn together<F, Fut>(options: &Load, worker: &F, calls: usize) -> anyhow::Result<Vec<Duration>>
 where
-    F: Fn(usize, usize) -> Fut,
+    F: Fn(usize, usize, Pace) -> Fut,
     Fut: Future<Output = anyhow::Result<Vec<Duration>>> + Send + 'static,
 {
-    let tasks: Vec<_> = (0..workers).map(|number| tokio::spawn(worker(number, calls))).collect();
-    let mut all = Vec::with_capacity(workers * calls);
+    let workers = options.concurrency;
+    let tasks: Vec<_> = (0..workers)
+        .map(|number| tokio::spawn(worker(number, calls, Pace::of(options, number))))
+        .collect();
+    let mut all = Vec::new();
     for task in tasks {
         all.extend(task.await??);
     }

@@ -6,9 +6,9 @@ use std::path::Path;
 use crate::{
     args::{Run, Subject},
     child::{Load, Loader, Plan, Server, Under},
-    edge,
+    deadline, edge, features, overload,
     report::{self, Report},
-    unary,
+    sidecar, slow, unary,
     usage::Usage,
 };
 
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<()> {
     // Not a secret: it opens servers that live for minutes, on loopback.
     std::fs::write(&key, "5a".repeat(32))?;
     let effort = if options.quick {
-        Effort { rounds: 3, calls: 6_000 }
+        Effort { rounds: 3, calls: 4_000 }
     } else {
         Effort { rounds: 7, calls: 30_000 }
     };
@@ -96,9 +96,16 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<()> {
     let mut report = Report::new(options.quick);
     for (name, measure) in [
         ("mesh/unary", unary::bench as fn(&Bench<'_>, &mut Report) -> anyhow::Result<()>),
+        ("mesh/features", features::bench),
+        ("mesh/sidecar", sidecar::bench),
+        ("mesh/overload", overload::bench),
+        ("mesh/slow", slow::bench),
+        ("mesh/deadline", deadline::bench),
         ("edge/rest", edge::bench),
     ] {
-        if bench.wants(name) {
+        // Counting under callgrind takes too long for a short run, unless asked for.
+        let brief = options.quick && name == "mesh/features" && options.only.is_empty();
+        if bench.wants(name) && !brief {
             report::progress(&format!("{name} ..."));
             measure(&bench, &mut report)?;
         }

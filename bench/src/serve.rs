@@ -16,10 +16,13 @@ use tokio::net::TcpListener;
 
 use crate::{
     args::{Serve, Subject},
-    echo::{self, Echo, echo_service_server::EchoServiceServer},
+    echo::{
+        self, Echo, echo_service_server::EchoServiceServer, work_service_server::WorkServiceServer,
+    },
     fixture::Memory,
     floor,
     usage::Usage,
+    work::Work,
 };
 
 const LOOPBACK: SocketAddr =
@@ -103,6 +106,7 @@ async fn mesh(options: &Serve) -> anyhow::Result<()> {
     let (keys, token) = issuer::new()?;
     let routes = mesh::Routes::new()
         .add(EchoServiceServer::new(Echo))
+        .add(WorkServiceServer::new(Work::new(&options.capacity)))
         .add(ProjectsServiceServer::new(Memory))
         .add(KeyServiceServer::new(keys));
     tell(&format!("{listen} {token}"));

@@ -89,8 +89,7 @@ fn measure(bench: &Bench<'_>, scenario: Scenario) -> anyhow::Result<Measured> {
     let mut servers = Vec::new();
     for subject in SUBJECTS {
         let settings = settings(subject, bench);
-        servers
-            .push(Server::start(&Serving { subject, upstream: None, settings }, Under::Nothing)?);
+        servers.push(Server::start(&Serving::new(subject, settings), Under::Nothing)?);
     }
     let mut samples: [Vec<Sample>; SUBJECTS.len()] = Default::default();
     for round in 0..bench.effort.rounds {

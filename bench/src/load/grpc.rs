@@ -4,7 +4,7 @@
 //! over which the workers are dealt out: that is how tonic is told so, and the
 //! mesh's `App::endpoint` opens a channel of its own each time, too.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tonic::body::Body;
@@ -52,7 +52,7 @@ where
 {
     let channels: Arc<[C]> = channels.into_iter().collect();
     let (method, size) = (options.method, options.size);
-    measure(options, move |worker, calls| {
+    measure(options, move |worker, calls, mut pace| {
         let mut client = EchoServiceClient::new(of_worker(&channels, worker));
         // A message is cloned, not built, for every call: its text is one
         // allocation, its payload none, whatever carries it.
@@ -60,7 +60,7 @@ where
         async move {
             let mut latencies = Vec::with_capacity(calls);
             for _ in 0..calls {
-                let started = Instant::now();
+                let started = pace.turn().await;
                 call(&mut client, method, message.clone()).await?;
                 latencies.push(started.elapsed());
             }

@@ -1,24 +1,27 @@
 //! REST calls over HTTP/1.1, each worker on a connection that it keeps.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::pace::Pace;
 use crate::{args::Load, fixture};
 
 pub(super) async fn load(options: &Load) -> anyhow::Result<()> {
     let (address, post) = (options.address.clone(), options.post.clone());
-    super::measure(options, move |_, calls| worker(address.clone(), post.clone(), calls)).await
+    super::measure(options, move |_, calls, pace| {
+        worker(address.clone(), post.clone(), calls, pace)
+    })
+    .await
 }
 
 async fn worker(
     address: String,
     post: Option<String>,
     calls: usize,
+    mut pace: Pace,
 ) -> anyhow::Result<Vec<std::time::Duration>> {
     let stream = TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
@@ -27,7 +30,7 @@ async fn worker(
     tokio::spawn(connection);
     let mut latencies = Vec::with_capacity(calls);
     for _ in 0..calls {
-        let started = Instant::now();
+        let started = pace.turn().await;
         send.ready().await?;
         let response = send.send_request(request(&address, post.as_deref())?).await?;
         anyhow::ensure!(

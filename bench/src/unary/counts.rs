@@ -65,7 +65,7 @@ fn is_tonic(subject: Subject) -> bool {
 
 fn count(bench: &Bench<'_>, subject: Subject, size: usize) -> anyhow::Result<Sample> {
     let settings = settings(subject, bench);
-    let serving = Serving { subject, upstream: None, settings };
+    let serving = Serving::new(subject, settings);
     let mut server = Server::start(&serving, Under::Counter)?;
     let plan = Plan { calls: COUNTED_CALLS, size, settings: settings.to_vec(), ..Plan::default() };
     sample(&mut server, subject, &plan, Under::Counter)
@@ -82,7 +82,7 @@ fn instructions(bench: &Bench<'_>, size: usize, report: &mut Report) -> anyhow::
     let mut all = Vec::new();
     for subject in SUBJECTS {
         let counted = per_call(bench, subject, size)?;
-        let cells = [counted.client, counted.server, counted.both()];
+        let cells = [counted.client.total(), counted.server.total(), counted.both()];
         let cells = cells.map(|count| format!("{count:.0}"));
         table.row([subject.name().to_owned()].into_iter().chain(cells));
         all.push((subject, counted.both()));
@@ -95,7 +95,7 @@ fn instructions(bench: &Bench<'_>, size: usize, report: &mut Report) -> anyhow::
 
 fn per_call(bench: &Bench<'_>, subject: Subject, size: usize) -> anyhow::Result<Instructions> {
     let settings = settings(subject, bench);
-    let serving = Serving { subject, upstream: None, settings };
+    let serving = Serving::new(subject, settings);
     let calls = if bench.quick { 600 } else { 2_000 };
     let plan = Plan { calls, size, settings: settings.to_vec(), ..Plan::default() };
     callgrind::per_call(&serving, subject, &plan, bench.folder)
