@@ -155,7 +155,7 @@ mod time {
 
 fn project(at: usize) -> String {
     format!(
-        r#"{{"name":"projects/orchard-{at:04}","title":"Orchard of old apples","description":"Forty trees on a slope above the river, pruned last in 2019; we look for two people who know grafting.","owner":"users/5f0c6a0e","state":"STATE_ACTIVE","createTime":"2026-03-01T09:15:00.250Z","updateTime":"2026-11-22T17:00:00Z","etag":"W-8c1f33","views":"{at}23","tags":["fruit","outdoors"]}}"#
+        r#"{{"name":"projects/orchard-{at:04}","title":"Orchard of old apples","description":"Forty trees on a slope above the river, pruned last in 2019; we look for two people who know grafting.","owner":"users/5f0c6a0e","state":"STATE_ACTIVE","createTime":"2026-03-01T09:15:00.250Z","updateTime":"2026-11-22T17:00:00Z","etag":"W-8c1f33","views":"1{at}23","tags":["fruit","outdoors"]}}"#
     )
 }
 

@@ -119,11 +119,12 @@ impl Reader<'_> {
     }
 }
 
-/// Closed enums have no values but those of the contract.
+/// Closed enums have no values but those of the contract; `NullValue` has one.
 #[allow(clippy::cast_possible_truncation, reason = "checked to be an i32")]
 pub(super) fn known(table: &EnumTable, bits: u64) -> Option<i32> {
     let number = bits as i32;
-    (!table.is_closed || table.quoted(number).is_some()).then_some(number)
+    let is_open = !table.is_closed && !table.is_null;
+    (is_open || table.quoted(number).is_some()).then_some(number)
 }
 
 /// A JSON number, which mostly has digits alone.
