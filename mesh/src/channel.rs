@@ -54,7 +54,11 @@ use tonic::{Status, body::Body};
 
 pub use self::response::ResponseBody;
 use self::{budget::Budget, bulkhead::Bulkhead, pool::Pool, report::Report, subset::Standpoint};
-pub(crate) use self::{failure::deadline_exceeded, limits::limits, response::code_of};
+pub(crate) use self::{
+    failure::{UNPROCESSED, deadline_exceeded},
+    limits::limits,
+    response::code_of,
+};
 use crate::{
     Criticality,
     contract::Contracts,

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use super::{
     Carried, Shared,
-    failure::{self, Failure, Pushback, Sent},
+    failure::{self, Failure, Pushback, Sent, UNPROCESSED},
     head::{Context, Head},
     key::{self, Keyed},
     outcome::Outcome,
@@ -46,6 +46,8 @@ pub(super) struct Attempts {
     ask: Ask,
     keyed: Option<Keyed>,
     repeatable: bool,
+    /// The call that is being handled is itself a repetition.
+    below_repetition: bool,
     retry: Retry,
 }
 
@@ -102,8 +104,9 @@ impl Call {
         outcome.hold(room);
         let method = method.as_deref();
         let deadline = deadline_of(&head.headers, method, handled.as_deref(), now);
-        let repeatable = method.is_some_and(|method| method.idempotency.repeatable())
-            && !handled.as_ref().is_some_and(|call| call.repeated);
+        let below_repetition = handled.as_ref().is_some_and(|call| call.repeated);
+        let repeatable =
+            method.is_some_and(|method| method.idempotency.repeatable()) && !below_repetition;
         let retry = method.map(|method| method.retry).unwrap_or_default();
         let body = compression::pack_request(&mut head.headers, &mut head.extensions, body);
         let max = shared.common.max_message_bytes;
@@ -111,7 +114,7 @@ impl Call {
         let context = Context { shared, carried, handled, place };
         let (head, unpacks) = Head::new(head.headers, path, context);
         let ask = Ask { key, ..Ask::new(deadline, shape) };
-        let attempts = Attempts { head, ask, keyed, repeatable, retry };
+        let attempts = Attempts { head, ask, keyed, repeatable, below_repetition, retry };
         Ok(Self { attempts, body, outcome, limit: unpacks.then_some(max) })
     }
 
@@ -198,8 +201,10 @@ impl Attempts {
         self.shared().budget.earn();
         loop {
             let failure = match self.attempt(&mut payload, attempts - 1).await {
-                Ok(answer) if !self.asks_to_repeat(&answer.response) => return Ok(answer),
-                Ok(answer) => Failure::declared(answer.response.headers()),
+                Ok(mut answer) => match self.refusal(&mut answer.response) {
+                    None => return Ok(answer),
+                    Some(failure) => failure,
+                },
                 Err(failure) => failure,
             };
             match failure.sent {
@@ -207,6 +212,9 @@ impl Attempts {
                 // instance is left, at the latest.
                 Sent::No if payload.repeatable() => {}
                 Sent::Refused if payload.repeatable() && refused < MAX_REFUSED => refused += 1,
+                Sent::TurnedAway if self.may_go_elsewhere(&failure, &payload, refused) => {
+                    refused += 1;
+                }
                 Sent::Maybe if self.may_repeat(&failure, &payload, attempts) => {
                     attempts += 1;
                     let wait = match failure.pushback {
@@ -230,8 +238,27 @@ impl Attempts {
             && self.shared().budget.spend()
     }
 
-    fn asks_to_repeat(&self, response: &Response<h2::RecvStream>) -> bool {
-        self.repeatable && code_of(response.headers()) == Some(Code::Unavailable)
+    /// Whether a call that was turned away goes to another instance, at once: the
+    /// pushback is about the one that sent it, which is not asked again. When all
+    /// have too much to do, that is the answer.
+    fn may_go_elsewhere(&self, failure: &Failure, payload: &Payload, refused: u32) -> bool {
+        !self.below_repetition
+            && failure.pushback != Pushback::Never
+            && payload.repeatable()
+            && refused < MAX_REFUSED
+            && self.shared().pool.has_others(&self.ask)
+            && self.shared().budget.spend()
+    }
+
+    /// The failure in a response that asks for repetition.
+    fn refusal(&self, response: &mut Response<h2::RecvStream>) -> Option<Failure> {
+        let headers = response.headers_mut();
+        let refused = match code_of(headers)? {
+            Code::Unavailable => self.repeatable,
+            Code::ResourceExhausted => headers.contains_key(UNPROCESSED),
+            _ => false,
+        };
+        refused.then(|| Failure::declared(headers))
     }
 
     fn shared(&self) -> &Shared {

@@ -167,6 +167,9 @@ impl Endpoint {
                 }
                 Err(error) => {
                     tracing::debug!(address = self.target.address, %error, "cannot connect");
+                    if let Some(rotation) = self.rotation.upgrade() {
+                        rotation.cannot_connect();
+                    }
                 }
             }
             tokio::time::sleep(backoff.wait()).await;

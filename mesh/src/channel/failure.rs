@@ -12,6 +12,10 @@ use crate::status;
 /// How long a server asks to be left alone, in milliseconds (gRFC A6).
 const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
+/// Stands in a refusal that a server of the mesh gives before it looks at the
+/// message. gRPC has no word for it: the code RESOURCE_EXHAUSTED proves nothing.
+pub(crate) const UNPROCESSED: &str = "titan-unprocessed";
+
 /// Whether a failed request may have been processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
@@ -20,6 +24,9 @@ pub(crate) enum Sent {
     /// The peer said that it did not look at it: REFUSED_STREAM, or a GOAWAY
     /// whose last stream is before it.
     Refused,
+    /// The peer turned it away before it looked at the message, since it has too
+    /// much to do.
+    TurnedAway,
     /// It may have been processed.
     Maybe,
     /// There was nobody to send it to, and waiting for somebody was in vain.
@@ -51,12 +58,15 @@ impl Failure {
     }
 
     /// The server refused by status before its first message. It may have
-    /// begun to work.
-    pub(crate) fn declared(headers: &HeaderMap) -> Self {
+    /// begun to work, unless it says that it has not.
+    pub(crate) fn declared(headers: &mut HeaderMap) -> Self {
+        // Taken out: it speaks of this hop, and a handler that passes the status
+        // on has begun to work.
+        let unprocessed = headers.remove(UNPROCESSED).is_some();
         let status = Status::from_header_map(headers);
         Self {
             status: status.unwrap_or_else(|| Status::unknown("the status is unreadable")),
-            sent: Sent::Maybe,
+            sent: if unprocessed { Sent::TurnedAway } else { Sent::Maybe },
             pushback: pushback(headers),
         }
     }

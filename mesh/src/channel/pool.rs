@@ -1,7 +1,7 @@
 //! The instances of one application that a call may be sent to: followed from a
 //! resolver's view, waited for when there is none.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -71,8 +71,9 @@ impl Pool {
     }
 
     /// An instance to call. Waits for one up to two seconds, since a call that has
-    /// not left loses nothing by waiting; but never to the end of its deadline,
-    /// since "nobody is there" tells its caller more than "too late".
+    /// not left loses nothing by waiting; but, when attempts to connect have failed,
+    /// never to the end of its deadline, since "nobody is there" tells its caller
+    /// more than "too late".
     pub(crate) async fn pick(&self, ask: &Ask, bulkhead: &Bulkhead) -> Result<Permit, Unpicked> {
         match self.rotation.pick(ask) {
             Some(permit) => Ok(permit),
@@ -85,13 +86,24 @@ impl Pool {
         let _place = bulkhead.wait().ok_or(Unpicked::Crowded)?;
         let left = ask.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let patience = left.map_or(PICK_TIMEOUT, |left| PICK_TIMEOUT.min(left * 3 / 4));
-        tokio::time::timeout(patience, self.wait(ask)).await.map_err(|_| Unpicked::Nobody)
+        let mut wait = pin!(self.wait(ask));
+        let mut picked = tokio::time::timeout(patience, wait.as_mut()).await;
+        if picked.is_err() && !self.rotation.is_unreachable() {
+            // Nobody has said no: it may be the deadline that was too short.
+            picked = tokio::time::timeout(PICK_TIMEOUT - patience, wait).await;
+        }
+        picked.map_err(|_| Unpicked::Nobody)
+    }
+
+    /// Whether a call has not tried everybody.
+    pub(crate) fn has_others(&self, ask: &Ask) -> bool {
+        self.rotation.has_others(ask)
     }
 
     async fn wait(&self, ask: &Ask) -> Permit {
         loop {
             // Registered before the look, so that no change is missed between.
-            let mut changed = std::pin::pin!(self.rotation.changed.notified());
+            let mut changed = pin!(self.rotation.changed.notified());
             changed.as_mut().enable();
             if let Some(permit) = self.rotation.pick(ask) {
                 return permit;
@@ -148,7 +160,10 @@ async fn follow(
     window.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut resolver_lives = true;
     loop {
-        let listed = view.borrow_and_update().instances.clone();
+        let View { known: asked, instances: listed } = view.borrow_and_update().clone();
+        if asked && listed.is_empty() {
+            rotation.cannot_connect();
+        }
         let known = rotation.know(listed);
         let now = Instant::now();
         let left = |target: &Target| !known.instances.contains_key(target);

@@ -6,7 +6,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -37,6 +40,8 @@ pub(crate) struct Rotation {
     /// Serialises changes of the snapshot; never held across a wait.
     members: Mutex<Members>,
     pub(crate) changed: Notify,
+    /// An instance could not be reached, and none was since.
+    unreachable: AtomicBool,
     destination: Arc<Destination>,
 }
 
@@ -93,8 +98,26 @@ impl Rotation {
             snapshot: ArcSwap::default(),
             members: Mutex::default(),
             changed: Notify::new(),
+            unreachable: AtomicBool::new(false),
             destination,
         })
+    }
+
+    /// An attempt to connect has failed.
+    pub(crate) fn cannot_connect(&self) {
+        self.unreachable.store(true, Relaxed);
+    }
+
+    /// Whether there is a reason to say that nobody can be reached, rather than
+    /// that nobody has been reached yet.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.unreachable.load(Relaxed)
+    }
+
+    /// Whether there is somebody in rotation whom the call has not tried.
+    pub(crate) fn has_others(&self, ask: &Ask) -> bool {
+        let snapshot = self.snapshot.load();
+        snapshot.called.all().any(|endpoint| !ask.avoid.contains(endpoint.standing.number))
     }
 
     /// Brings an instance's place among the connected in line with whether it is:
@@ -114,6 +137,7 @@ impl Rotation {
             }
         });
         if joins {
+            self.unreachable.store(false, Relaxed);
             self.changed.notify_waiters();
         }
     }

@@ -39,7 +39,7 @@ use self::{
     streams::{Stream, Streams},
     window::Window,
 };
-use crate::{Criticality, contract::Method, criticality::CLASSES, status};
+use crate::{Criticality, channel::UNPROCESSED, contract::Method, criticality::CLASSES, status};
 
 /// How long a caller is asked to stay away, in milliseconds (gRFC A6).
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -235,6 +235,8 @@ impl Overload {
         let mut status = status::exhausted("OVERLOADED", message, wait);
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         status.metadata_mut().insert(PUSHBACK, MetadataValue::from(millis));
+        // Nobody has looked at the message, so any call may go elsewhere.
+        status.metadata_mut().insert(UNPROCESSED, MetadataValue::from_static("1"));
         status
     }
 

@@ -183,3 +183,20 @@ async fn a_storm_passes_and_its_seed_decides_what_it_does() {
     let (_, others) = storm(4).await;
     assert_ne!(faults, others);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_passes_before_the_first_connection_is_up_is_the_deadlines_fault() {
+    let mesh = Mesh::simulated(1).await;
+    let running = mesh.serve("ledger", contract(), Ledger::default().routes()).await;
+    mesh.link("caller", running.address).black_hole();
+    let channel = caller(&mesh).channel("ledger");
+    let status = book(&channel, PUT, within(50 * MILLI, Entry::of(1))).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+
+    mesh.link("other", running.address).refuse();
+    let other = mesh.app("other");
+    other.know(contract()).unwrap();
+    let status =
+        book(&other.channel("ledger"), PUT, within(50 * MILLI, Entry::of(1))).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+}

@@ -150,3 +150,67 @@ async fn a_peer_misbehaves_over_tcp_too() {
     book(&app.channel("ledger"), ADD, Entry::of(1)).await.unwrap();
     assert_eq!((peer.arrivals().len(), peer.connections()), (2, 2));
 }
+
+/// What a server of the mesh says when it has too much to do.
+fn turned_away() -> Reply {
+    let mut status = Status::resource_exhausted("too much to do");
+    status.metadata_mut().insert("titan-unprocessed", "1".parse().unwrap());
+    status.metadata_mut().insert("grpc-retry-pushback-ms", "100".parse().unwrap());
+    Reply::status(status)
+}
+
+/// A caller of so many peers that reply the same.
+async fn among(replies: &[Reply]) -> (Mesh, Vec<RunningPeer>, Channel) {
+    let mesh = Mesh::simulated(1).await;
+    let mut peers = Vec::new();
+    for reply in replies {
+        peers.push(mesh.peer("ledger", Peer::new().always(reply.clone())).await);
+    }
+    let app = mesh.app("caller");
+    app.know(contract()).unwrap();
+    let channel = app.channel("ledger");
+    while channel.ready().len() < replies.len() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    (mesh, peers, channel)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_turned_away_goes_to_another_instance_at_once() {
+    let (_mesh, peers, channel) = among(&[turned_away(), fine()]).await;
+    let began = tokio::time::Instant::now();
+    for id in 0..20 {
+        book(&channel, if id % 2 == 0 { ADD } else { PUT }, Entry::of(id)).await.unwrap();
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert!(!peers[0].arrivals().is_empty(), "it was asked, and turned some away");
+    assert_eq!(peers[1].arrivals().len(), 20);
+    assert!(peers[1].arrivals().iter().all(|arrival| arrival.attempt == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_instances_turn_a_call_away_each_is_asked_once() {
+    let (_mesh, peers, channel) = among(&[turned_away(), turned_away(), turned_away()]).await;
+    let status = book(&channel, PUT, Entry::of(1)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(!status.metadata().contains_key("titan-unprocessed"), "it speaks of one hop");
+    for peer in &peers {
+        assert_eq!(peer.arrivals().len(), 1);
+    }
+    // The budget bounds them, as all repetitions.
+    for id in 0..300 {
+        book(&channel, ADD, Entry::of(id)).await.unwrap_err();
+    }
+    let asked: usize = peers.iter().map(|peer| peer.arrivals().len()).sum();
+    assert!(asked <= 301 + 301 / 5 + 110, "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn exhaustion_without_that_proof_is_not_repeated() {
+    let exhausted = Reply::status(Status::resource_exhausted("a handler's word"));
+    let (_mesh, peers, channel) = among(&[exhausted.clone(), exhausted]).await;
+    let status = book(&channel, PUT, Entry::of(1)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let asked: usize = peers.iter().map(|peer| peer.arrivals().len()).sum();
+    assert_eq!(asked, 1);
+}
