@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use prost_reflect::{
     DescriptorPool, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind as Described,
-    MessageDescriptor, Syntax,
+    MessageDescriptor, Syntax, prost_types::EnumValueDescriptorProto,
 };
 
 use super::{EnumTable, Field, Kind, Label, Names, Program, Programs, Shape, Tag, WireType};
@@ -213,7 +213,8 @@ fn shape(name: &str, fields: &[Field]) -> Result<Shape, Misshapen> {
 }
 
 fn enum_table(table: &EnumDescriptor) -> EnumTable {
-    let values: Vec<_> = table.values().collect();
+    // prost-reflect sorts values by number; which of two names comes first is lost there.
+    let values = &table.enum_descriptor_proto().value;
     let quoted = |name: &str| format!("\"{name}\"").into_bytes().into();
     let mut by_number: Vec<(i32, Box<[u8]>)> =
         values.iter().map(|value| (value.number(), quoted(value.name()))).collect();
@@ -222,7 +223,7 @@ fn enum_table(table: &EnumDescriptor) -> EnumTable {
     by_number.dedup_by_key(|(number, _)| *number);
     EnumTable {
         names: Names::new(values.iter().enumerate().map(|(at, value)| (value.name(), at))),
-        numbers: values.iter().map(prost_reflect::EnumValueDescriptor::number).collect(),
+        numbers: values.iter().map(EnumValueDescriptorProto::number).collect(),
         is_dense: by_number.iter().zip(0..).all(|((number, _), at)| *number == at),
         by_number: by_number.into(),
         is_closed: table.parent_file().syntax() == Syntax::Proto2,

@@ -95,8 +95,9 @@ impl Printer<'_> {
                     self.put_string(content)?;
                 }
                 Kind::Double => {
+                    let here = wire;
                     let bits = wire.bits(key.wire_type)?;
-                    self.plain_number(bits, &wire)?;
+                    self.plain_number(bits, &here)?;
                 }
                 kind => {
                     let bits = wire.bits(key.wire_type)?;
