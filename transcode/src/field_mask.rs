@@ -10,8 +10,7 @@ pub(crate) fn put_snake(path: &[u8], out: &mut Vec<u8>) -> bool {
             _ => out.push(byte),
         }
     }
-    // An empty path, or one with an empty part, names nothing.
-    !path.split(|byte| *byte == b'.').any(<[u8]>::is_empty)
+    has_no_gap(path)
 }
 
 /// Appends a path in lowerCamelCase for one in snake_case; false when the way
@@ -20,7 +19,7 @@ pub(crate) fn put_camel(path: &[u8], out: &mut Vec<u8>) -> bool {
     let mut after_underscore = false;
     for &byte in path {
         match byte {
-            b'A'..=b'Z' => return false,
+            b'A'..=b'Z' | b',' => return false,
             b'a'..=b'z' if after_underscore => out.push(byte.to_ascii_uppercase()),
             _ if after_underscore => return false,
             b'_' => {}
@@ -28,7 +27,12 @@ pub(crate) fn put_camel(path: &[u8], out: &mut Vec<u8>) -> bool {
         }
         after_underscore = byte == b'_';
     }
-    !after_underscore
+    !after_underscore && has_no_gap(path)
+}
+
+/// An empty path, or one with an empty part, names nothing.
+fn has_no_gap(path: &[u8]) -> bool {
+    !path.split(|byte| *byte == b'.').any(<[u8]>::is_empty)
 }
 
 #[cfg(test)]
@@ -50,7 +54,7 @@ mod tests {
         for refused in ["foo_bar", "", "a..b", ".a", "a."] {
             assert_eq!(snake(refused), None, "{refused}");
         }
-        for refused in ["fooBar", "foo_3_bar", "foo__bar", "foo_", "foo_.bar"] {
+        for refused in ["fooBar", "foo_3_bar", "foo__bar", "foo_", "foo_.bar", "", "a..b", "a,b"] {
             assert_eq!(camel(refused), None, "{refused}");
         }
     }

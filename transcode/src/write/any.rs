@@ -34,9 +34,7 @@ impl Printer<'_> {
         self.put_string(type_url)?;
         let program = &programs.messages[message as usize];
         if program.shape == Shape::Object {
-            self.enter(&content)?;
             self.in_order(program, content, |printer, wire| printer.fields(program, wire, false))?;
-            self.leave();
         } else {
             self.out.extend_from_slice(b",\"value\":");
             self.message(message, content)?;

@@ -26,7 +26,12 @@ impl Printer<'_> {
     pub(super) fn message(&mut self, message: u32, wire: Wire<'_>) -> Written {
         let programs = self.programs;
         let program = &programs.messages[message as usize];
-        self.enter(&wire)?;
+        // As deep as the text: a `Value` is no level beside what it holds.
+        let is_level =
+            matches!(program.shape, Shape::Object | Shape::Any | Shape::Struct | Shape::ListValue);
+        if is_level {
+            self.enter(&wire)?;
+        }
         match program.shape {
             Shape::Object => self.in_order(program, wire, |printer, wire| {
                 printer.out.push(b'{');
@@ -36,7 +41,9 @@ impl Printer<'_> {
             })?,
             shape => self.well_known(program, shape, wire)?,
         }
-        self.leave();
+        if is_level {
+            self.leave();
+        }
         Ok(())
     }
 

@@ -140,7 +140,9 @@ fn is_stricter(problem: Problem) -> bool {
 
 /// What is taken here and refused there.
 fn is_more_lenient(error: &str) -> bool {
-    const LENIENT: [&str; 2] = [
+    const LENIENT: [&str; 3] = [
+        // `"1E3"` for an integer, in quotes as without them.
+        "invalid digit found in string",
         // `NullValue` by its number, as every other enum.
         "expected null",
         // The number of an enum's value as `1.0`, as every other integer.
