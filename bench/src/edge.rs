@@ -57,7 +57,7 @@ fn of(bench: &Bench<'_>, name: &str, post: bool, report: &mut Report) -> anyhow:
     let mut edges = edges(bench, &upstream.address)?;
     let post = upstream.token.clone().filter(|_| post);
     let busy = Plan { calls: bench.effort.calls / 2, post: post.clone(), ..Plan::default() };
-    let calm = Plan { calls: CALM as usize, rate: Some(CALM), post, ..Plan::default() };
+    let calm = Plan { calls: bench.calm_calls(), rate: Some(CALM), post, ..Plan::default() };
     let loads = [("busy, 16 in flight", busy), ("calm, 1,000 requests/s", calm)];
     for (load, plan) in loads {
         let mut rounds: Vec<Vec<Round>> = edges.iter().map(|_| Vec::new()).collect();

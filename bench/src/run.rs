@@ -27,6 +27,11 @@ pub(crate) struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// Calls of a round at a fixed rate.
+    pub(crate) fn calm_calls(&self) -> usize {
+        if self.quick { 300 } else { 1_500 }
+    }
+
     pub(crate) fn wants(&self, scenario: &str) -> bool {
         scenario.starts_with(self.only) || self.only.starts_with(scenario)
     }
@@ -84,7 +89,7 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<()> {
     let effort = if options.quick {
         Effort { rounds: 3, calls: 4_000 }
     } else {
-        Effort { rounds: 7, calls: 30_000 }
+        Effort { rounds: 5, calls: 30_000 }
     };
     let bench = Bench {
         only: &options.only,

@@ -65,7 +65,7 @@ pub(crate) fn bench(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()
     };
     let mut ways = Ways::start(bench, &program)?;
     let busy = Plan { calls: bench.effort.calls, ..Plan::default() };
-    let calm = Plan { calls: CALM as usize * 2, rate: Some(CALM), ..Plan::default() };
+    let calm = Plan { calls: bench.calm_calls(), rate: Some(CALM), ..Plan::default() };
     let busy = of(bench, &mut ways, "busy, 16 in flight", &busy, report)?;
     of(bench, &mut ways, "calm, 1,000 calls/s", &calm, report)?;
     let held = busy >= BAR;
