@@ -161,6 +161,20 @@ impl Binding {
         self.gives_http_body
     }
 
+    /// Whether a query may give a field, by its name or by names divided by `.`.
+    #[must_use]
+    pub fn takes_parameter(&self, name: &str) -> bool {
+        let Some(steps) = parameter::resolve(self.programs(), self.input, name) else {
+            return false;
+        };
+        let by_body = match &self.body {
+            BodyRule::None => false,
+            BodyRule::Whole => true,
+            BodyRule::Field(top) => steps[0] == top.step,
+        };
+        !by_body && !self.variables.iter().any(|variable| variable.steps == *steps)
+    }
+
     fn programs(&self) -> &Programs {
         self.schema.programs()
     }

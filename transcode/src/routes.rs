@@ -41,7 +41,7 @@ pub enum RouteError {
 /// A rule and what it leads to.
 #[derive(Debug)]
 pub struct Route<T> {
-    /// What the caller knows of the method.
+    /// What the caller knows of the method and the rule.
     pub target: T,
     /// How requests map to it.
     pub binding: Binding,
@@ -67,7 +67,7 @@ pub struct Routes<T> {
     tree: Tree,
 }
 
-impl<T: Clone> Routes<T> {
+impl<T> Routes<T> {
     /// No rules yet, of messages of this schema.
     #[must_use]
     pub fn new(schema: Arc<Schema>) -> Routes<T> {
@@ -76,7 +76,8 @@ impl<T: Clone> Routes<T> {
 
     /// Adds the rules of a method: those of the last rule in `config`, a service
     /// configuration, that selects it, or else its annotation. "All service
-    /// configuration rules follow "last one wins" order."
+    /// configuration rules follow "last one wins" order." `target` is asked for
+    /// what each rule leads to.
     ///
     /// # Errors
     /// When a rule is none, or answers to the same requests as an earlier one.
@@ -85,7 +86,7 @@ impl<T: Clone> Routes<T> {
         &mut self,
         method: &MethodDescriptor,
         config: &[Rule],
-        target: &T,
+        target: impl Fn(&Binding) -> T,
     ) -> Result<(), RouteError> {
         let rpc: Arc<str> = method.full_name().into();
         let refused = |error| RouteError::Binding { method: rpc.to_string(), error };
@@ -96,7 +97,8 @@ impl<T: Clone> Routes<T> {
         };
         for rule in rule.iter().flat_map(Rule::all) {
             let binding = Binding::compile(&self.schema, method, rule).map_err(refused)?;
-            self.insert(Route { target: target.clone(), binding, rpc: rpc.clone() })?;
+            let target = target(&binding);
+            self.insert(Route { target, binding, rpc: rpc.clone() })?;
         }
         Ok(())
     }
@@ -116,9 +118,7 @@ impl<T: Clone> Routes<T> {
         self.routes.push(route);
         Ok(())
     }
-}
 
-impl<T> Routes<T> {
     /// All rules, in the order that they were added.
     #[must_use]
     pub fn all(&self) -> &[Route<T>] {

@@ -122,7 +122,7 @@ fn routes(schema: &Arc<Schema>, methods: &[MethodDescriptor]) -> (Rules, usize) 
     let mut rules = Routes::new(schema.clone());
     let mut conflicts = 0;
     for method in methods {
-        match rules.add(method, &[], method) {
+        match rules.add(method, &[], |_| method.clone()) {
             Ok(()) => {}
             Err(RouteError::Conflict { .. }) => conflicts += 1,
             // An annotation that says nothing but its selector.

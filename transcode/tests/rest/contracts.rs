@@ -46,7 +46,7 @@ impl Api {
         let schema = Arc::new(Schema::compile(pool).unwrap());
         let mut routes = Routes::new(schema);
         for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
-            routes.add(&method, config, &method)?;
+            routes.add(&method, config, |_| method.clone())?;
         }
         Ok(Api { routes })
     }

@@ -267,3 +267,17 @@ fn a_method_without_a_rule_has_no_routes() {
     let body = format!("{MESSAGES} service Test {{ rpc Call(stream Ask) returns (stream Ask); }}");
     assert!(text(&body, &[]).unwrap().routes.all().is_empty());
 }
+
+#[test]
+fn a_rule_tells_what_its_query_may_give() {
+    let api = compiled(r#"post: "/a/{sub.id}" body: "both""#);
+    let binding = &api.routes.all()[0].binding;
+    for name in ["id", "ids", "sub.sub.id", "sub.ids", "time", "text", "left"] {
+        assert!(binding.takes_parameter(name), "{name}");
+    }
+    for name in ["sub.id", "both", "both.id", "sub", "subs", "map", "file", "nope", ""] {
+        assert!(!binding.takes_parameter(name), "{name}");
+    }
+    let api = compiled(r#"post: "/a" body: "*""#);
+    assert!(!api.routes.all()[0].binding.takes_parameter("id"));
+}
