@@ -10,8 +10,9 @@ use prost::Message as _;
 use prost_reflect::MessageDescriptor;
 use tonic::{Code, Status};
 use tonic_types::pb;
+use transcode::Violation;
 
-use crate::{schema::Snapshot, transcode::Violation};
+use crate::schema::Snapshot;
 
 /// `domain` of the `ErrorInfo`s that the edge makes.
 const DOMAIN: &str = "titan";

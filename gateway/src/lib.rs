@@ -3,9 +3,8 @@
 //! word about any one service.
 //!
 //! [`Gateway::bind`] opens the port, [`Gateway::until`] serves. Beneath them,
-//! [`schema`] is what is known of the applications, [`route`] finds the rule for
-//! a request, [`transcode`] turns it into a message and the answer into JSON, and
-//! [`error`] is how the edge refuses.
+//! [`schema`] is what is known of the applications, with the rules and codecs of
+//! the crate `transcode`, and [`error`] is how the edge refuses.
 
 mod config;
 mod discovery;
@@ -14,9 +13,7 @@ mod edge;
 pub mod error;
 pub mod openapi;
 mod readiness;
-pub mod route;
 pub mod schema;
-pub mod transcode;
 
 use std::net::SocketAddr;
 

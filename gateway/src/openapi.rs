@@ -10,26 +10,14 @@ mod types;
 
 use std::collections::{BTreeMap, HashMap};
 
-use http::Method;
 use serde_json::{Map, Value, json};
+use transcode::route::Method;
 
 use self::{comments::Comments, path::Paths, types::Types};
-use crate::{
-    route::Verb,
-    schema::{Route, Snapshot},
-};
+use crate::schema::{Route, Snapshot};
 
 /// The methods that a path item has a place for.
-const METHODS: [Method; 8] = [
-    Method::GET,
-    Method::PUT,
-    Method::POST,
-    Method::DELETE,
-    Method::OPTIONS,
-    Method::HEAD,
-    Method::PATCH,
-    Method::TRACE,
-];
+const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
 
 /// Makes the document.
 #[must_use]
@@ -41,10 +29,10 @@ pub fn document(snapshot: &Snapshot) -> Value {
     };
     let mut items: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for route in snapshot.routes().iter().filter(|route| is_described(route)) {
-        let Verb::Exact(method) = &route.binding.verb else { continue };
+        let Method::Named(method) = route.binding.method() else { continue };
         let (path, operation) = builder.operation(route);
         let item = items.entry(path).or_default();
-        item.entry(method.as_str().to_ascii_lowercase()).or_insert(operation);
+        item.entry(method.to_ascii_lowercase()).or_insert(operation);
     }
     let paths: Map<String, Value> =
         items.into_iter().map(|(path, item)| (path, Value::Object(item))).collect();
@@ -79,16 +67,18 @@ struct Builder {
 /// What can be called from outside by a method that OpenAPI has a place for.
 /// Streams are served over gRPC only.
 fn is_described(route: &Route) -> bool {
-    let access = &route.rpc.policy.access;
+    let rpc = &route.target.rpc;
+    let access = &rpc.policy.access;
     let only_services = !access.services.is_empty() && !access.public && !access.wants_token();
-    let has_place = matches!(&route.binding.verb, Verb::Exact(method) if METHODS.contains(method));
-    route.rpc.is_unary() && has_place && !only_services
+    let method = route.binding.method();
+    let has_place = matches!(method, Method::Named(method) if METHODS.contains(&&**method));
+    rpc.is_unary() && has_place && !only_services
 }
 
 fn tags(snapshot: &Snapshot, comments: &Comments) -> Value {
     let mut tags: Vec<Value> = Vec::new();
     for route in snapshot.routes().iter().filter(|route| is_described(route)) {
-        let service = route.rpc.method.parent_service();
+        let service = route.target.rpc.method.parent_service();
         let name = service.full_name();
         if tags.last().is_some_and(|tag| tag["name"] == name) {
             continue;

@@ -3,27 +3,31 @@
 //! is built beside the one in use and replaces it at once, or is refused and
 //! changes nothing; a call keeps the snapshot that it began with.
 
-pub mod binding;
 mod etag;
 pub mod policy;
+mod route;
 pub mod source;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use thiserror::Error;
+use transcode::{
+    CompileError, Schema,
+    route::Path,
+    routes::{Found, RouteError, Routes},
+};
 
-pub use binding::{Binding, BindingError, Body};
-pub(crate) use etag::Etag;
 pub use policy::{Access, Policy};
+pub use route::{Route, Target};
+pub(crate) use route::{body_field, shown_field};
 pub use source::Source;
-
-use crate::route::{Lookup, Path, Tree, Verb, tree};
 
 /// Services that are the mesh's own business are never reachable from outside.
 const HIDDEN: [&str; 2] = ["grpc.", "titan.mesh."];
@@ -65,26 +69,13 @@ pub enum SchemaError {
         /// Application that claims it as well.
         later: String,
     },
-    /// A rule that does not follow google/api/http.proto.
-    #[error("the HTTP rule of `{method}` {error}")]
-    Binding {
-        /// Full name of the method.
-        method: String,
-        /// What is wrong with it.
-        error: BindingError,
-    },
-    /// Two rules answer to the same requests.
-    #[error("`{earlier}` and `{later}` both answer to {verb} {template}")]
-    Route {
-        /// Full name of the method that has the requests already.
-        earlier: String,
-        /// Full name of the method that claims them as well.
-        later: String,
-        /// HTTP method.
-        verb: Verb,
-        /// Path template of the later one.
-        template: String,
-    },
+    /// A rule that does not follow google/api/http.proto, or that answers to the
+    /// requests of another one.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// A type that the codec cannot carry.
+    #[error(transparent)]
+    Codec(#[from] CompileError),
 }
 
 /// A method as the edge calls it.
@@ -93,7 +84,7 @@ pub struct Rpc {
     /// Application that serves it.
     pub app: Arc<str>,
     /// Path of the call: `/titan.projects.v1.ProjectsService/GetProject`.
-    pub path: String,
+    pub path: PathAndQuery,
     /// Its descriptor.
     pub method: MethodDescriptor,
     /// Its access rule and deadline.
@@ -101,59 +92,21 @@ pub struct Rpc {
 }
 
 impl Rpc {
+    fn new(app: &Arc<str>, method: MethodDescriptor) -> Rpc {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        Rpc {
+            app: app.clone(),
+            path: path.parse().expect("names of methods are paths"),
+            policy: Policy::of(&method),
+            method,
+        }
+    }
+
     /// Whether one message goes in and one comes out.
     #[must_use]
     pub fn is_unary(&self) -> bool {
         !self.method.is_client_streaming() && !self.method.is_server_streaming()
     }
-}
-
-/// One HTTP rule of one method.
-#[derive(Debug)]
-pub struct Route {
-    /// The method that it calls.
-    pub rpc: Arc<Rpc>,
-    /// How requests map to it.
-    pub binding: Binding,
-    /// Where its request says which version it means.
-    pub(crate) expects: Option<Etag>,
-    /// Where its response says which version it shows.
-    pub(crate) shows: Option<Etag>,
-}
-
-impl Route {
-    fn new(rpc: Arc<Rpc>, binding: Binding) -> Route {
-        let body = match &binding.body {
-            Body::Field(field) => Some(field),
-            Body::Whole | Body::None => None,
-        };
-        Route {
-            expects: Etag::of_request(&rpc.method.input(), body),
-            shows: Etag::of_response(&rpc.method.output(), binding.response_body.as_ref()),
-            rpc,
-            binding,
-        }
-    }
-}
-
-/// A request's route and what its path says.
-#[derive(Debug)]
-pub struct Matched {
-    /// The route.
-    pub route: Arc<Route>,
-    /// Values of the template's variables, decoded, in their order.
-    pub captures: Vec<String>,
-}
-
-/// What a path and a method lead to.
-#[derive(Debug)]
-pub enum Found {
-    /// A rule.
-    Route(Matched),
-    /// Rules for other methods, which are these.
-    NotAllowed(Vec<http::Method>),
-    /// Nothing.
-    Nothing,
 }
 
 /// An immutable view of all contracts.
@@ -162,9 +115,9 @@ pub struct Snapshot {
     pool: DescriptorPool,
     files: BTreeMap<String, Bytes>,
     services: BTreeMap<String, Arc<str>>,
-    rpcs: BTreeMap<String, Arc<Rpc>>,
-    routes: Vec<Arc<Route>>,
-    tree: Tree,
+    rpcs: HashMap<String, Arc<Rpc>>,
+    codec: Arc<Schema>,
+    routes: Routes<Target>,
 }
 
 impl Snapshot {
@@ -184,11 +137,12 @@ impl Snapshot {
         let files = source::merge(sources)?;
         let pool = source::pool(&files, sources)?;
         let services = owners(sources)?;
+        let codec = Arc::new(Schema::compile(&pool)?);
         let mut snapshot = Snapshot {
             files: files.into_iter().map(|(name, file)| (name, file.bytes)).collect(),
-            rpcs: BTreeMap::new(),
-            routes: Vec::new(),
-            tree: Tree::default(),
+            rpcs: HashMap::new(),
+            routes: Routes::new(codec.clone()),
+            codec,
             pool,
             services,
         };
@@ -227,24 +181,22 @@ impl Snapshot {
         self.rpcs.get(path)
     }
 
+    /// How messages become JSON, and back.
+    #[must_use]
+    pub fn codec(&self) -> &Schema {
+        &self.codec
+    }
+
     /// All HTTP rules, by service and in the order of the contract.
     #[must_use]
-    pub fn routes(&self) -> &[Arc<Route>] {
-        &self.routes
+    pub fn routes(&self) -> &[Route] {
+        self.routes.all()
     }
 
     /// Finds the rule for a request.
     #[must_use]
-    pub fn find(&self, method: &http::Method, path: &Path<'_>) -> Found {
-        match self.tree.find(method, path) {
-            Lookup::Found { rule, verb } => {
-                let route = self.routes[rule].clone();
-                let captures = tree::capture(&route.binding.template, path, verb);
-                Found::Route(Matched { route, captures })
-            }
-            Lookup::NotAllowed(methods) => Found::NotAllowed(methods),
-            Lookup::NotFound => Found::Nothing,
-        }
+    pub fn find<'s>(&'s self, method: &str, path: Path<'s>) -> Found<'s, Target> {
+        self.routes.find(method, path)
     }
 
     fn add_service(&mut self, service: &str, app: &Arc<str>) -> Result<(), SchemaError> {
@@ -252,34 +204,11 @@ impl Snapshot {
         // to itself; there is nothing to route to.
         let Some(service) = self.pool.get_service_by_name(service) else { return Ok(()) };
         for method in service.methods() {
-            let rpc = Arc::new(Rpc {
-                app: app.clone(),
-                path: format!("/{}/{}", service.full_name(), method.name()),
-                policy: Policy::of(&method),
-                method,
-            });
-            for binding in binding::of(&rpc.method).map_err(|error| SchemaError::Binding {
-                method: rpc.method.full_name().to_owned(),
-                error,
-            })? {
-                self.add_route(Route::new(rpc.clone(), binding))?;
-            }
-            self.rpcs.insert(rpc.path.clone(), rpc);
+            let rpc = Arc::new(Rpc::new(app, method));
+            let target = |binding: &_| Target::new(&rpc, binding);
+            self.routes.add(&rpc.method, &[], target)?;
+            self.rpcs.insert(rpc.path.as_str().to_owned(), rpc);
         }
-        Ok(())
-    }
-
-    fn add_route(&mut self, route: Route) -> Result<(), SchemaError> {
-        let Binding { verb, template, .. } = &route.binding;
-        self.tree.insert(verb, template, self.routes.len()).map_err(|earlier| {
-            SchemaError::Route {
-                earlier: self.routes[earlier].rpc.method.full_name().to_owned(),
-                later: route.rpc.method.full_name().to_owned(),
-                verb: verb.clone(),
-                template: template.to_string(),
-            }
-        })?;
-        self.routes.push(Arc::new(route));
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! One gRPC message on the wire: a flag, four bytes of length, the message
 //! (gRPC over HTTP/2, "Length-Prefixed-Message").
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
@@ -15,13 +15,25 @@ const PREFIX_BYTES: usize = 5;
 /// the edge holds it twice: as it came, and as JSON.
 const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
-/// Puts a message into a frame.
-pub(super) fn encode(message: &[u8]) -> Bytes {
-    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + message.len());
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(message.len()).expect("requests are bounded far below 4 GiB"));
-    frame.put_slice(message);
-    frame.freeze()
+/// A frame whose message is appended next, about so long.
+pub(super) fn begin(message_bytes: usize) -> Vec<u8> {
+    // Tags and lengths are a few bytes more than the text that they come from.
+    let mut frame = Vec::with_capacity(PREFIX_BYTES + message_bytes + 64);
+    frame.extend_from_slice(&[0; PREFIX_BYTES]);
+    frame
+}
+
+/// The message in a frame that [`begin`] began.
+pub(super) fn message(frame: &[u8]) -> &[u8] {
+    &frame[PREFIX_BYTES..]
+}
+
+/// Fills in the length of what was appended.
+pub(super) fn finish(mut frame: Vec<u8>) -> Bytes {
+    let length = frame.len() - PREFIX_BYTES;
+    let length = u32::try_from(length).expect("requests are bounded far below 4 GiB");
+    frame[1..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
+    frame.into()
 }
 
 /// Reads the answer of a unary call: its metadata and its message.
@@ -41,16 +53,11 @@ where
     if let Some(status) = refusal(&head.headers) {
         return Err(status);
     }
-    let mut received = BytesMut::new();
+    let mut received = Received::default();
     let mut trailers = None;
     while let Some(frame) = body.frame().await {
         match frame?.into_data() {
-            Ok(data) => {
-                if received.len() + data.len() > MAX_RESPONSE_BYTES {
-                    return Err(broken("the service's answer is too large"));
-                }
-                received.extend_from_slice(&data);
-            }
+            Ok(data) => received.add(data)?,
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
@@ -61,7 +68,35 @@ where
     if !trailers.contains_key("grpc-status") {
         return Err(broken("the service's answer has no status"));
     }
-    Ok((head.headers, one_message(received.freeze())?))
+    Ok((head.headers, one_message(received.into_bytes())?))
+}
+
+/// What has arrived of an answer: mostly one piece, which is not copied.
+#[derive(Default)]
+struct Received {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Received {
+    fn add(&mut self, data: Bytes) -> Result<(), Status> {
+        if self.first.len().max(self.all.len()) + data.len() > MAX_RESPONSE_BYTES {
+            return Err(broken("the service's answer is too large"));
+        }
+        if self.first.is_empty() {
+            self.first = data;
+        } else {
+            if self.all.is_empty() {
+                self.all.extend_from_slice(&self.first);
+            }
+            self.all.extend_from_slice(&data);
+        }
+        Ok(())
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    }
 }
 
 /// The status in headers or trailers, unless it is OK.
@@ -120,7 +155,15 @@ mod tests {
         let pieces = vec![data(b"\0\0"), data(b"\0\0"), data(b"\x02a"), data(b"b"), trailers("0")];
         assert_eq!(read(pieces).await, Ok(Bytes::from_static(b"ab")));
         assert_eq!(read(vec![data(&[0; 5]), trailers("0")]).await, Ok(Bytes::new()));
-        assert_eq!(encode(b"ab"), Bytes::from_static(b"\0\0\0\0\x02ab"));
+    }
+
+    #[test]
+    fn a_message_is_appended_to_its_frame() {
+        let mut frame = begin(2);
+        frame.extend_from_slice(b"ab");
+        assert_eq!(message(&frame), b"ab");
+        assert_eq!(finish(frame), Bytes::from_static(b"\0\0\0\0\x02ab"));
+        assert_eq!(finish(begin(0)), Bytes::from_static(b"\0\0\0\0\0"));
     }
 
     #[tokio::test]

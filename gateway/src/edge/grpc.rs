@@ -92,7 +92,7 @@ impl Edge {
             .map_err(|failure| refuse(failure.code(), "INVALID_TIMEOUT", "malformed timeout"))?;
         let mut upstream = Request::new(Body::new(body));
         *upstream.method_mut() = http::Method::POST;
-        *upstream.uri_mut() = rpc.path.parse().expect("names of methods are paths");
+        *upstream.uri_mut() = rpc.path.clone().into();
         *upstream.headers_mut() = headers::from_grpc(&head.headers, exchange.peer);
         upstream.headers_mut().insert(super::exchange::REQUEST_ID, exchange.id.clone());
         if let Some(timeout) = timeout {

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body};
+use transcode::template::Template;
 
 use super::exchange::Exchange;
-use crate::route::Template;
 
 /// Longest path that is logged.
 const MAX_PATH_CHARS: usize = 256;

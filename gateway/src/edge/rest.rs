@@ -8,13 +8,17 @@ use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tonic::{Code, body::Body};
+use transcode::{
+    ReadOptions, WriteOptions,
+    bind::{Body as BodyRule, RequestOptions},
+    route::{Captures, Path, PathError},
+    routes::Found,
+};
 
 use super::{Edge, coding, cors, deadline, exchange::Exchange, frame, headers, validator};
 use crate::{
     error::{Failure, method_list},
-    route::Path,
-    schema::{Body as BodyRule, Found, Matched, Route},
-    transcode,
+    schema::{Route, Rpc, Target},
 };
 
 /// Media type of every answer but raw bodies.
@@ -23,25 +27,33 @@ const JSON: &str = "application/json";
 /// slower one would hold memory for nothing.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Deepest JSON of a request; services decode no deeper than 100, and contracts
+/// have a few levels.
+const MAX_DEPTH: usize = 64;
+/// Most values in the JSON of a request: an element of two bytes can become a
+/// message with all that it costs the service that decodes it.
+const MAX_VALUES: usize = 250_000;
+
 impl Edge {
     pub(super) async fn rest(
         &self,
         exchange: &Exchange,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Failure> {
-        let raw_path = request.uri().path();
-        let path = Path::parse(raw_path).map_err(|error| {
-            Failure::new(Code::InvalidArgument, "INVALID_PATH", error.to_string())
-        })?;
-        match exchange.snapshot.find(request.method(), &path) {
-            Found::Route(matched) => {
-                super::log::route(&matched.route.binding.template);
-                self.call(exchange, matched, request).await
+        let (head, body) = request.into_parts();
+        let path = Path::parse(head.uri.path()).map_err(refuse_path)?;
+        match exchange.snapshot.find(head.method.as_str(), path) {
+            Found::Route(route, captures) => {
+                super::log::route(route.binding.template());
+                self.call(exchange, route, captures, &head, body).await
             }
-            Found::NotAllowed(allow) if request.method() == Method::OPTIONS => {
-                Ok(self.options(request.headers(), request.method(), &allow))
+            Found::NotAllowed(allow) => {
+                let allow: Vec<_> = allow.iter().filter_map(|name| name.parse().ok()).collect();
+                if head.method == Method::OPTIONS {
+                    return Ok(self.options(&head.headers, &head.method, &allow));
+                }
+                Err(Failure::not_allowed(&head.method, &allow))
             }
-            Found::NotAllowed(allow) => Err(Failure::not_allowed(request.method(), &allow)),
             Found::Nothing => {
                 Err(Failure::new(Code::NotFound, "ROUTE_NOT_FOUND", "nothing is at this path"))
             }
@@ -61,40 +73,49 @@ impl Edge {
     async fn call(
         &self,
         exchange: &Exchange,
-        matched: Matched,
-        request: Request<Incoming>,
+        route: &Route,
+        captures: Captures<'_>,
+        head: &http::request::Parts,
+        body: Incoming,
     ) -> Result<Response<Body>, Failure> {
-        let Matched { route, captures } = matched;
-        if !route.rpc.is_unary() {
+        let target = &route.target;
+        if !target.rpc.is_unary() {
             let message = "streaming methods are served over gRPC only";
             return Err(Failure::new(Code::Unimplemented, "STREAMING_OVER_REST", message));
         }
-        let (head, body) = request.into_parts();
-        let body = self.read_body(&route, &head.headers, body).await?;
-        let mut encoded = transcode::request(
-            &route,
-            &transcode::Request {
-                captures: &captures,
-                query: head.uri.query().unwrap_or_default(),
-                body: &body,
-                content_type: content_type(&head.headers).unwrap_or_default(),
-            },
-        )
-        .map_err(Failure::invalid)?;
-        let conditional = !head.method.is_safe() && expect(&route, &head.headers, &mut encoded)?;
+        let body = self.read_body(route, &head.headers, body).await?;
+        let request = transcode::bind::Request {
+            captures,
+            query: head.uri.query().unwrap_or_default(),
+            body: &body,
+            content_type: content_type(&head.headers).unwrap_or_default(),
+        };
+        let mut message = frame::begin(body.len() + head.uri.path().len());
+        let options = self.request_options();
+        route.binding.request(&request, &options, &mut message).map_err(Failure::invalid)?;
+        let conditional = !head.method.is_safe() && expect(target, &head.headers, &mut message)?;
 
-        let answered = self.unary(exchange, &route, &head.headers, &encoded).await;
+        let answered = self.unary(exchange, &target.rpc, &head.headers, message).await;
         let (metadata, message) = answered.map_err(|failure| match failure.code() {
             // The service found another version than the client expects.
             Code::Aborted if conditional => failure.with_http(StatusCode::PRECONDITION_FAILED),
             _ => failure,
         })?;
-        let version = route.shows.as_ref().and_then(|etag| etag.read(&message)).map(str::to_owned);
-        let rendered = transcode::response(&route, message).map_err(|error| {
-            tracing::error!(method = route.rpc.path, %error, "a response contradicts its contract");
-            Failure::new(Code::Internal, "INVALID_RESPONSE", "the service's answer is malformed")
-        })?;
-        Ok(respond(&head, &metadata, rendered, version.as_deref()).await)
+        let version = target.shows.as_ref().and_then(|etag| etag.read(&message)).map(str::to_owned);
+        let rendered = render(route, &message)?;
+        Ok(respond(head, &metadata, rendered, version.as_deref()).await)
+    }
+
+    fn request_options(&self) -> RequestOptions {
+        let limits = transcode::Limits {
+            // It was bounded when it arrived, and again when it was unpacked.
+            input: self.limits.max_body_bytes,
+            depth: MAX_DEPTH,
+            elements: MAX_VALUES,
+            ..transcode::Limits::default()
+        };
+        let read = ReadOptions { limits, ..ReadOptions::default() };
+        RequestOptions { read, ..RequestOptions::default() }
     }
 
     /// The body, when its type and size are what the route takes.
@@ -110,7 +131,7 @@ impl Edge {
         if body.size_hint().lower() > self.limits.max_body_bytes as u64 {
             return Err(too_large(self.limits.max_body_bytes));
         }
-        if route.binding.body != BodyRule::None && !transcode::takes_raw_body(route) {
+        if route.binding.body() != BodyRule::None && !route.binding.takes_http_body() {
             check_content_type(headers)?;
         }
         let read = Limited::new(body, self.limits.max_body_bytes).collect();
@@ -135,17 +156,16 @@ impl Edge {
     async fn unary(
         &self,
         exchange: &Exchange,
-        route: &Route,
+        rpc: &Rpc,
         headers: &HeaderMap,
-        message: &[u8],
+        message: Vec<u8>,
     ) -> Result<(HeaderMap, Bytes), Failure> {
-        let rpc = &route.rpc;
         let limit = rpc.policy.deadline.or(Some(deadline::DEFAULT));
         let timeout = deadline::of(headers, limit)?;
-        let frame = Full::new(frame::encode(message)).map_err(|never| match never {});
+        let frame = Full::new(frame::finish(message)).map_err(|never| match never {});
         let mut request = Request::new(Body::new(frame));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = rpc.path.parse().expect("names of methods are paths");
+        *request.uri_mut() = rpc.path.clone().into();
         *request.headers_mut() = headers::from_rest(headers, exchange.peer);
         request.headers_mut().insert(super::exchange::REQUEST_ID, exchange.id.clone());
         if let Some(timeout) = timeout {
@@ -160,8 +180,43 @@ impl Edge {
     }
 }
 
+fn refuse_path(error: PathError) -> Failure {
+    let failure = Failure::new(Code::InvalidArgument, "INVALID_PATH", error.to_string());
+    match error {
+        PathError::TooLong => failure.with_http(StatusCode::URI_TOO_LONG),
+        _ => failure,
+    }
+}
+
+/// The body of a response.
+struct Rendered {
+    content_type: HeaderValue,
+    body: Bytes,
+    is_json: bool,
+}
+
+fn render(route: &Route, message: &Bytes) -> Result<Rendered, Failure> {
+    let malformed = |error: &dyn std::fmt::Display| {
+        let rpc = route.rpc();
+        tracing::error!(method = rpc, %error, "a response contradicts its contract");
+        Failure::new(Code::Internal, "INVALID_RESPONSE", "the service's answer is malformed")
+    };
+    if route.binding.gives_http_body() {
+        let download = route.binding.download(message).map_err(|error| malformed(&error))?;
+        let content_type = HeaderValue::from_str(download.content_type)
+            .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+        return Ok(Rendered { content_type, body: message.slice(download.data), is_json: false });
+    }
+    // JSON is mostly less than twice as long as the message.
+    let mut body = Vec::with_capacity(2 * message.len() + 64);
+    let options = WriteOptions::default();
+    route.binding.response(message, &options, &mut body).map_err(|error| malformed(&error))?;
+    let content_type = HeaderValue::from_static(JSON);
+    Ok(Rendered { content_type, body: body.into(), is_json: true })
+}
+
 /// Adds the version that `If-Match` names to the request; tells whether it does.
-fn expect(route: &Route, headers: &HeaderMap, message: &mut Vec<u8>) -> Result<bool, Failure> {
+fn expect(target: &Target, headers: &HeaderMap, frame: &mut Vec<u8>) -> Result<bool, Failure> {
     let refuse = |http, reason, why: &str| {
         Err(Failure::new(Code::InvalidArgument, reason, why).with_http(http))
     };
@@ -170,35 +225,33 @@ fn expect(route: &Route, headers: &HeaderMap, message: &mut Vec<u8>) -> Result<b
         Ok(None) => return Ok(false),
         Err(why) => return refuse(StatusCode::BAD_REQUEST, "INVALID_IF_MATCH", why),
     };
-    let Some(etag) = &route.expects else {
+    let Some(etag) = &target.expects else {
         // What cannot be compared must not be done (RFC 9110 §13.1.1).
         let why = "this method compares no versions";
         return refuse(StatusCode::PRECONDITION_FAILED, "IF_MATCH_UNSUPPORTED", why);
     };
-    if etag.read(message).is_some_and(|given| given != version) {
+    if etag.read(frame::message(frame)).is_some_and(|given| given != version) {
         let why = "If-Match and the request's `etag` differ";
         return refuse(StatusCode::BAD_REQUEST, "CONFLICTING_ETAG", why);
     }
-    etag.append(message, &version);
+    etag.append(frame, &version);
     Ok(true)
 }
 
 async fn respond(
     request: &http::request::Parts,
     metadata: &HeaderMap,
-    rendered: transcode::Rendered,
+    rendered: Rendered,
     version: Option<&str>,
 ) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers::to_rest(metadata);
     let headers = response.headers_mut();
-    let content_type = HeaderValue::from_str(&rendered.content_type)
-        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CONTENT_TYPE, rendered.content_type);
     let tag = request.method.is_safe().then(|| validator::tag(version, &rendered.body));
-    let body = match rendered.content_type.as_str() {
-        JSON => coding::pack(rendered.body, coding::accepted(&request.headers), headers).await,
-        _ => rendered.body,
+    let body = match rendered.is_json {
+        true => coding::pack(rendered.body, coding::accepted(&request.headers), headers).await,
+        false => rendered.body,
     };
     headers.insert(header::CONTENT_LENGTH, body.len().into());
     // HEAD has the headers of GET and no body, on HTTP/2 as well.

@@ -3,12 +3,13 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
+use prost_reflect::{Kind, MessageDescriptor};
 use prost_types::Any;
 use serde_json::json;
 use tonic_types::pb;
+use transcode::WriteOptions;
 
-use crate::{schema::Snapshot, transcode::write};
+use crate::schema::Snapshot;
 
 /// Writes a detail with its `@type`; one of a type that no contract names keeps
 /// its bytes, for clients that know more than the edge.
@@ -34,11 +35,10 @@ pub(super) fn request_info(body: &mut Vec<u8>, id: &str) {
 }
 
 fn known(detail: &Any, snapshot: &Snapshot) -> Option<Vec<u8>> {
-    let name = detail.type_url.rsplit('/').next()?;
-    let kind = snapshot.pool().get_message_by_name(name)?;
-    let message = DynamicMessage::decode(kind, detail.value.as_slice()).ok()?;
+    let any = snapshot.codec().message("google.protobuf.Any")?;
     let mut written = Vec::new();
-    write::any(&mut written, &detail.type_url, &message).ok()?;
+    let wire = detail.encode_to_vec();
+    snapshot.codec().to_json(any, &wire, &WriteOptions::default(), &mut written).ok()?;
     Some(written)
 }
 

@@ -2,17 +2,14 @@
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
+use transcode::{bind::Body, route::Method};
 
 use super::{
     Builder,
     path::{Parameter, PathText},
     types::Types,
 };
-use crate::{
-    route::Verb,
-    schema::{Access, Body, Route},
-    transcode::{query_takes, takes_raw_body},
-};
+use crate::schema::{Access, Route, body_field, shown_field};
 
 /// Deepest field path that is listed as a query parameter; recursive messages
 /// have no end.
@@ -21,8 +18,8 @@ const MAX_DEPTH: usize = 4;
 impl Builder {
     /// The path and the operation of a rule.
     pub(super) fn operation(&mut self, route: &Route) -> (String, Value) {
-        let path = self.paths.write(&route.binding.template);
-        let method = &route.rpc.method;
+        let path = self.paths.write(route.binding.template());
+        let method = &route.target.rpc.method;
         let service = method.parent_service();
         let mut operation = json!({
             "operationId": self.operation_id(route),
@@ -34,14 +31,14 @@ impl Builder {
         if let Some(comment) = &comment {
             operation["summary"] = first_sentence(comment).into();
         }
-        let description = description(comment, &route.rpc.policy.access);
+        let description = description(comment, &route.target.rpc.policy.access);
         if !description.is_empty() {
             operation["description"] = description.into();
         }
         if let Some(body) = self.request_body(route) {
             operation["requestBody"] = body;
         }
-        if let Some(security) = security(&route.rpc.policy.access) {
+        if let Some(security) = security(&route.target.rpc.policy.access) {
             operation["security"] = security;
         }
         let options = method.method_descriptor_proto().options.as_ref();
@@ -53,7 +50,7 @@ impl Builder {
 
     /// `ProjectsService_GetProject`; further bindings of the method are numbered.
     fn operation_id(&mut self, route: &Route) -> String {
-        let method = &route.rpc.method;
+        let method = &route.target.rpc.method;
         let id = format!("{}_{}", method.parent_service().name(), method.name());
         let count = self.ids.entry(id.clone()).or_default();
         *count += 1;
@@ -63,9 +60,14 @@ impl Builder {
     fn parameters(&mut self, route: &Route, path: &PathText) -> Vec<Value> {
         let mut parameters: Vec<Value> =
             path.parameters.iter().map(|parameter| self.path_parameter(route, parameter)).collect();
-        if route.binding.body != Body::Whole {
+        if route.binding.body() != Body::Whole {
             let mut trail = Vec::new();
-            self.query_parameters(route, &route.rpc.method.input(), &mut trail, &mut parameters);
+            self.query_parameters(
+                route,
+                &route.target.rpc.method.input(),
+                &mut trail,
+                &mut parameters,
+            );
         }
         parameters
     }
@@ -77,8 +79,8 @@ impl Builder {
             "required": true,
             "schema": {"type": "string", "minLength": 1},
         });
-        let fields = parameter.variable.and_then(|index| route.binding.variables.get(index));
-        let comment = fields.and_then(|fields| self.types.comment(fields.last()?));
+        let field = parameter.variable.and_then(|index| variable(route, index));
+        let comment = field.and_then(|field| self.types.comment(&field));
         let rest = "The rest of the path; its slashes are not escaped.";
         let text = match (comment, parameter.rest) {
             (Some(comment), true) => Some(format!("{comment}\n\n{rest}")),
@@ -100,16 +102,14 @@ impl Builder {
     ) {
         for field in kind.fields() {
             trail.push(field.clone());
-            let by_body = trail.len() == 1 && route.binding.body == Body::Field(field.clone());
-            if by_body || route.binding.variables.contains(trail) {
-                trail.pop();
-                continue;
-            }
-            if query_takes(&field) {
+            let name: Vec<&str> = trail.iter().map(FieldDescriptor::json_name).collect();
+            let by_body = trail.len() == 1 && body_field(route).as_ref() == Some(&field);
+            if route.binding.takes_parameter(&name.join(".")) {
                 parameters.push(self.query_parameter(&field, trail));
             } else if let Kind::Message(inner) = field.kind()
                 && !field.is_list()
                 && !field.is_map()
+                && !by_body
                 && !inner.full_name().starts_with("google.protobuf.")
                 && trail.len() < MAX_DEPTH
                 && !trail[..trail.len() - 1].iter().any(|above| above.kind() == field.kind())
@@ -138,22 +138,28 @@ impl Builder {
     }
 
     fn request_body(&mut self, route: &Route) -> Option<Value> {
-        if takes_raw_body(route) {
+        if route.binding.takes_http_body() {
             return Some(json!({"content": {"*/*": {}}, "required": true}));
         }
-        let (schema, required) = match &route.binding.body {
+        let (schema, required) = match route.binding.body() {
             Body::None => return None,
             Body::Whole => {
-                let bound = route.binding.variables.iter().filter(|fields| fields.len() == 1);
-                let bound: Vec<_> = bound.flatten().cloned().collect();
-                self.body_of(route, &route.rpc.method.input(), &bound)
+                let input = route.target.rpc.method.input();
+                let variables = route.binding.template().variables().iter();
+                let bound =
+                    variables.filter_map(|variable| input.get_field_by_name(&variable.field));
+                let bound: Vec<_> = bound.collect();
+                self.body_of(route, &route.target.rpc.method.input(), &bound)
             }
-            Body::Field(field) => match field.kind() {
-                Kind::Message(kind) if !field.is_list() && !field.is_map() => {
-                    self.body_of(route, &kind, &[])
+            Body::Field(_) => {
+                let field = body_field(route)?;
+                match field.kind() {
+                    Kind::Message(kind) if !field.is_list() && !field.is_map() => {
+                        self.body_of(route, &kind, &[])
+                    }
+                    _ => (self.types.field(&field), true),
                 }
-                _ => (self.types.field(field), true),
-            },
+            }
         };
         Some(json!({"content": {"application/json": {"schema": schema}}, "required": required}))
     }
@@ -166,8 +172,8 @@ impl Builder {
         bound: &[FieldDescriptor],
     ) -> (Value, bool) {
         let schema = self.types.message(kind);
-        let required = match route.binding.verb {
-            Verb::Exact(http::Method::PATCH) => Vec::new(),
+        let required = match route.binding.method() {
+            Method::Named(method) if **method == *"PATCH" => Vec::new(),
             _ => Types::required(kind, bound),
         };
         if required.is_empty() {
@@ -177,20 +183,27 @@ impl Builder {
     }
 
     fn response(&mut self, route: &Route) -> Value {
-        let output = route.rpc.method.output();
-        let (schema, raw) = match &route.binding.response_body {
-            None => (self.types.message(&output), output.full_name() == "google.api.HttpBody"),
-            Some(field) => {
-                let raw = matches!(
-                    field.kind(), Kind::Message(kind) if kind.full_name() == "google.api.HttpBody"
-                );
-                (self.types.field(field), raw)
-            }
+        let output = route.target.rpc.method.output();
+        let schema = match shown_field(route) {
+            None => self.types.message(&output),
+            Some(field) => self.types.field(&field),
         };
+        let raw = route.binding.gives_http_body();
         let content =
             if raw { json!({"*/*": {}}) } else { json!({"application/json": {"schema": schema}}) };
         json!({"description": "The answer.", "content": content})
     }
+}
+
+/// The field that a variable of the path binds.
+fn variable(route: &Route, index: usize) -> Option<FieldDescriptor> {
+    let mut message = Some(route.target.rpc.method.input());
+    let mut field = None;
+    for name in route.binding.template().variables().get(index)?.field.split('.') {
+        field = message?.get_field_by_name(name);
+        message = field.as_ref().and_then(|field| field.kind().as_message().cloned());
+    }
+    field
 }
 
 /// Nothing when the contract does not say; the document has no default then.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::route::{Segment, Template};
+use transcode::template::{Segment, Template};
 
 /// A path and its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Paths {
         let mut names = names.iter();
         let mut text = String::new();
         let mut parameters = Vec::new();
-        for (at, segment) in template.segments.iter().enumerate() {
+        for (at, segment) in template.segments().iter().enumerate() {
             text.push('/');
             match segment {
                 Segment::Literal(literal) => text.push_str(literal),
@@ -50,7 +50,7 @@ impl Paths {
         if text.is_empty() {
             text.push('/');
         }
-        if let Some(verb) = &template.verb {
+        if let Some(verb) = template.verb() {
             text.push_str(&format!(":{verb}"));
         }
         PathText { text, parameters }
@@ -58,8 +58,8 @@ impl Paths {
 }
 
 fn shape(template: &Template) -> String {
-    let segments = template.segments.iter().map(|segment| match segment {
-        Segment::Literal(literal) => literal.as_str(),
+    let segments = template.segments().iter().map(|segment| match segment {
+        Segment::Literal(literal) => literal,
         Segment::Star => "*",
         Segment::Rest => "**",
     });
@@ -67,7 +67,7 @@ fn shape(template: &Template) -> String {
 }
 
 fn variable_at(template: &Template, at: usize) -> Option<usize> {
-    template.variables.iter().position(|variable| variable.segments.contains(&at))
+    template.variables().iter().position(|variable| variable.segments.contains(&at))
 }
 
 /// A wildcard behind a collection is one of the collection (AIP-122); another one
@@ -75,12 +75,12 @@ fn variable_at(template: &Template, at: usize) -> Option<usize> {
 fn names(template: &Template) -> Vec<String> {
     let mut used: BTreeMap<String, usize> = BTreeMap::new();
     let mut names = Vec::new();
-    for (at, segment) in template.segments.iter().enumerate() {
+    for (at, segment) in template.segments().iter().enumerate() {
         if matches!(segment, Segment::Literal(_)) {
             continue;
         }
-        let variable = variable_at(template, at).map(|index| &template.variables[index]);
-        let collection = at.checked_sub(1).and_then(|before| match &template.segments[before] {
+        let variable = variable_at(template, at).map(|index| &template.variables()[index]);
+        let collection = at.checked_sub(1).and_then(|before| match &template.segments()[before] {
             Segment::Literal(literal) if *segment == Segment::Star => Some(literal),
             _ => None,
         });

@@ -8,7 +8,6 @@ use prost_reflect::{
 use serde_json::{Map, Value, json};
 
 use super::{comments::Comments, rules};
-use crate::transcode::behaviors;
 
 /// `google.api.FieldBehavior`.
 const REQUIRED: i32 = 2;
@@ -198,6 +197,18 @@ impl Types {
 
 fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// The numbers of a field's `google.api.field_behavior`.
+fn behaviors(field: &FieldDescriptor) -> Vec<i32> {
+    let options = field.options();
+    let pool = field.parent_pool();
+    let Some(extension) = pool.get_extension_by_name("google.api.field_behavior") else {
+        return Vec::new();
+    };
+    let value = options.get_extension(&extension);
+    let values = value.as_list().unwrap_or_default();
+    values.iter().filter_map(prost_reflect::Value::as_enum_number).collect()
 }
 
 fn is_required(field: &FieldDescriptor) -> bool {

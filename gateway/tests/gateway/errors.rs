@@ -6,13 +6,13 @@ use std::time::Duration;
 use gateway::{
     error::{Context, Failure, code_of_http, http_status},
     schema::Snapshot,
-    transcode::{Reason, Violation},
 };
 use http::{Method, Response, StatusCode};
 use prost::Message as _;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+use transcode::{Reason, Violation};
 
 use crate::contracts::snapshot;
 

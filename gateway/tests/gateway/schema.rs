@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use gateway::{
+use gateway::schema::{Route, SchemaError, Snapshot, Source};
+use transcode::{
+    bind::BindingError,
     route::Path,
-    schema::{BindingError, Found, SchemaError, Snapshot, Source},
+    routes::{Found, RouteError},
 };
 
 use crate::contracts::{LIBRARY, compile_text, library, snapshot};
@@ -18,24 +20,6 @@ const HEADER: &str = r#"
 fn source(app: &str, file: &str, body: &str) -> Source {
     let set = compile_text(file, &format!("{HEADER}{body}"));
     Source::from_set(app, &["test.v1.Test"], &set).unwrap()
-}
-
-/// The error for a service `Test` with these rules on its only method.
-fn refused(rules: &str) -> BindingError {
-    let body = format!(
-        r#"message Sub {{ string id = 1; Sub sub = 2; }}
-           message Ask {{ string id = 1; repeated string ids = 2; Sub sub = 3;
-                          map<string, string> map = 4; repeated Sub subs = 5; }}
-           service Test {{ rpc Call(Ask) returns (Ask) {{
-               option (google.api.http) = {{ {rules} }}; }} }}"#
-    );
-    match Snapshot::build(&[source("test", "test.proto", &body)]).unwrap_err() {
-        SchemaError::Binding { method, error } => {
-            assert_eq!(method, "test.v1.Test.Call");
-            error
-        }
-        other => panic!("{rules}: {other}"),
-    }
 }
 
 #[test]
@@ -54,8 +38,7 @@ fn methods_carry_their_application_policy_and_bindings() {
     assert!(rpc.policy.access.authenticated && rpc.is_unary());
 
     let bindings = |method: &str| {
-        let of =
-            |route: &&std::sync::Arc<gateway::schema::Route>| route.rpc.method.name() == method;
+        let of = |route: &&Route| route.target.rpc.method.name() == method;
         snapshot.routes().iter().filter(of).count()
     };
     assert_eq!(bindings("GetBook"), 2);
@@ -66,17 +49,15 @@ fn methods_carry_their_application_policy_and_bindings() {
 #[test]
 fn a_request_finds_its_method_through_the_snapshot() {
     let snapshot = snapshot();
-    let find = |method: &str, raw: &str| {
-        snapshot.find(&method.parse().unwrap(), &Path::parse(raw).unwrap())
-    };
+    let find = |method: &str, raw: &'static str| snapshot.find(method, Path::parse(raw).unwrap());
     match find("POST", "/v1/shelves/1/books/2:lend") {
-        Found::Route(matched) => {
-            assert_eq!(matched.route.rpc.method.name(), "LendBook");
-            assert_eq!(matched.captures, ["shelves/1/books/2"]);
+        Found::Route(route, captures) => {
+            assert_eq!(route.target.rpc.method.name(), "LendBook");
+            assert_eq!(captures.get(0), "shelves/1/books/2");
         }
         other => panic!("{other:?}"),
     }
-    assert!(matches!(find("LINK", "/v1/shelves/1/books/2"), Found::Route(_)));
+    assert!(matches!(find("LINK", "/v1/shelves/1/books/2"), Found::Route(..)));
     assert!(matches!(find("PUT", "/v1/shelves/1/books"), Found::NotAllowed(_)));
     assert!(matches!(find("GET", "/v1/nothing/here"), Found::Nothing));
 }
@@ -131,7 +112,7 @@ fn two_rules_for_the_same_requests_are_a_conflict_that_names_both() {
             rpc Two(A) returns (A) { option (google.api.http) = { get: "/a/{id=*}" }; }
         }"#;
     match Snapshot::build(&[source("test", "test.proto", body)]).unwrap_err() {
-        SchemaError::Route { earlier, later, template, .. } => {
+        SchemaError::Route(RouteError::Conflict { earlier, later, template, .. }) => {
             assert_eq!(earlier, "test.v1.Test.One");
             assert_eq!(later, "test.v1.Test.Two");
             assert_eq!(template, "/a/{id=*}");
@@ -141,24 +122,18 @@ fn two_rules_for_the_same_requests_are_a_conflict_that_names_both() {
 }
 
 #[test]
-fn rules_that_http_proto_forbids_are_refused() {
-    let variable = |name: &str| BindingError::Variable(name.to_owned());
-    assert_eq!(refused(r#"get: "/a/{nope}""#), variable("nope"));
-    assert_eq!(refused(r#"get: "/a/{ids}""#), variable("ids"));
-    assert_eq!(refused(r#"get: "/a/{sub}""#), variable("sub"));
-    assert_eq!(refused(r#"get: "/a/{map}""#), variable("map"));
-    assert_eq!(refused(r#"get: "/a/{subs.id}""#), variable("subs.id"));
-    assert_eq!(refused(r#"get: "/a/{id.x}""#), variable("id.x"));
-    assert_eq!(refused(r#"post: "/a" body: "nope""#), BindingError::Body("nope".to_owned()));
-    assert_eq!(
-        refused(r#"get: "/a" response_body: "no.pe""#),
-        BindingError::ResponseBody("no.pe".to_owned())
-    );
-    assert_eq!(refused(r#"body: "*""#), BindingError::NoPattern);
-    assert!(matches!(refused(r#"get: "a""#), BindingError::Template { .. }));
-    assert!(matches!(refused(r#"custom: { kind: "A B" path: "/a" }"#), BindingError::Kind(_)));
-    let nested = r#"get: "/a" additional_bindings { get: "/b" additional_bindings { get: "/c" } }"#;
-    assert_eq!(refused(nested), BindingError::Nested);
+fn a_rule_that_http_proto_forbids_is_refused_with_its_method() {
+    let body = r#"message A { string id = 1; }
+        service Test {
+            rpc Call(A) returns (A) { option (google.api.http) = { get: "/a/{nope}" }; }
+        }"#;
+    match Snapshot::build(&[source("test", "test.proto", body)]).unwrap_err() {
+        SchemaError::Route(RouteError::Binding { method, error }) => {
+            assert_eq!(method, "test.v1.Test.Call");
+            assert_eq!(error, BindingError::Variable("nope".to_owned()));
+        }
+        other => panic!("{other}"),
+    }
 }
 
 #[test]

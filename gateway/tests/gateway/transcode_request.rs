@@ -1,13 +1,15 @@
 //! JSON requests into messages: tables of what is understood, and of what is
 //! refused with which reason at which place.
 
-use gateway::{
-    route::Path,
-    schema::{Found, Snapshot},
-    transcode::{self, Reason, Violation},
-};
+use gateway::schema::Snapshot;
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
+use transcode::{
+    Limits, ReadOptions, Reason, Violation,
+    bind::{Request, RequestOptions},
+    route::Path,
+    routes::Found,
+};
 
 use crate::contracts::snapshot;
 
@@ -15,16 +17,17 @@ use crate::contracts::snapshot;
 /// by prost-reflect's own JSON, which nothing here shares code with.
 fn send(snapshot: &Snapshot, method: &str, uri: &str, body: &str) -> Result<Value, Vec<Violation>> {
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-    let found = snapshot.find(&method.parse().unwrap(), &Path::parse(path).unwrap());
-    let Found::Route(matched) = found else { panic!("{method} {uri}: {found:?}") };
-    let request = transcode::Request {
-        captures: &matched.captures,
-        query,
-        body: body.as_bytes(),
-        content_type: "image/png",
+    let Found::Route(route, captures) = snapshot.find(method, Path::parse(path).unwrap()) else {
+        panic!("{method} {uri} has no route");
     };
-    let encoded = transcode::request(&matched.route, &request)?;
-    let kind = matched.route.rpc.method.input();
+    let request = Request { captures, query, body: body.as_bytes(), content_type: "image/png" };
+    let mut encoded = Vec::new();
+    // As the edge has it.
+    let limits = Limits { depth: 64, ..Limits::default() };
+    let read = ReadOptions { limits, ..ReadOptions::default() };
+    let options = RequestOptions { read, ..RequestOptions::default() };
+    route.binding.request(&request, &options, &mut encoded)?;
+    let kind = route.target.rpc.method.input();
     let message = DynamicMessage::decode(kind, encoded.as_slice()).unwrap();
     Ok(serde_json::to_value(&message).unwrap())
 }
@@ -46,8 +49,6 @@ fn requests_become_messages() {
             "",
             json!({"name": name, "readMask": "title,mainAuthor.givenName"}),
         ),
-        // The path may be repeated in the query when it says the same.
-        ("GET", format!("{BOOK}?name=shelves/1/books/2"), "", json!({"name": name})),
         ("GET", format!("{BOOK}?utm_source=x&access_token=y"), "", json!({"name": name})),
         (
             "GET",
@@ -168,7 +169,7 @@ fn mistakes_are_refused_with_their_reason_and_their_place() {
     };
     let snapshot = snapshot();
     let deep = format!(r#"{{"extra": {{"a": {}1{}}}}}"#, "[".repeat(63), "]".repeat(63));
-    let too_deep = format!("book.extra.a{}", "[0]".repeat(62));
+    let too_deep = format!("book.extra[\"a\"]{}", "[0]".repeat(62));
     let lend = format!("{BOOK}:lend");
     let too_far = format!("criteria.{}isLent", "and.".repeat(20));
     let recursive = format!("{BOOKS}?{too_far}=true");
@@ -189,7 +190,7 @@ fn mistakes_are_refused_with_their_reason_and_their_place() {
             "POST",
             BOOKS.into(),
             r#"{"pageCount":1,"page_count":1}"#,
-            "book.page_count",
+            "book.pageCount",
             DuplicateField,
         ),
         ("POST", BOOKS.into(), r#"{"title": 1}"#, "book.title", InvalidType),
@@ -202,7 +203,7 @@ fn mistakes_are_refused_with_their_reason_and_their_place() {
             InvalidValue,
         ),
         ("POST", BOOKS.into(), r#"{"genre": "NOVEL"}"#, "book.genre", InvalidValue),
-        ("POST", BOOKS.into(), r#"{"genre": 1.5}"#, "book.genre", InvalidType),
+        ("POST", BOOKS.into(), r#"{"genre": 1.5}"#, "book.genre", InvalidValue),
         ("POST", BOOKS.into(), r#"{"genre": 4294967296}"#, "book.genre", InvalidValue),
         ("POST", BOOKS.into(), r#"{"mainAuthor": []}"#, "book.mainAuthor", InvalidType),
         (
@@ -220,15 +221,15 @@ fn mistakes_are_refused_with_their_reason_and_their_place() {
             "POST",
             BOOKS.into(),
             r#"{"notes": {"1": "b", "01": "c"}}"#,
-            "book.notes[\"1\"]",
+            "book.notes[\"01\"]",
             DuplicateField,
         ),
         ("POST", BOOKS.into(), r#"{"notes": {"1": null}}"#, "book.notes[\"1\"]", InvalidType),
         ("POST", BOOKS.into(), r#"{"createTime": "yesterday"}"#, "book.createTime", InvalidValue),
-        ("POST", BOOKS.into(), r#"{"createTime": 5}"#, "book.createTime", InvalidValue),
+        ("POST", BOOKS.into(), r#"{"createTime": 5}"#, "book.createTime", InvalidType),
         ("POST", BOOKS.into(), r#"{"loanTime": "1h"}"#, "book.loanTime", InvalidValue),
-        ("POST", BOOKS.into(), r#"{"extra": 1}"#, "book.extra", InvalidValue),
-        ("POST", BOOKS.into(), r#"{"extra": {"a":1,"a":2}}"#, "book.extra.a", DuplicateField),
+        ("POST", BOOKS.into(), r#"{"extra": 1}"#, "book.extra", InvalidType),
+        ("POST", BOOKS.into(), r#"{"extra": {"a":1,"a":2}}"#, "book.extra[\"a\"]", DuplicateField),
         (
             "POST",
             BOOKS.into(),
@@ -241,7 +242,7 @@ fn mistakes_are_refused_with_their_reason_and_their_place() {
         ("POST", BOOKS.into(), r#"{"cover": "?"}"#, "book.cover", InvalidValue),
         ("POST", BOOKS.into(), r#"{"width": 1e39}"#, "book.width", InvalidValue),
         ("POST", BOOKS.into(), r#"{"barcode": -1}"#, "book.barcode", InvalidValue),
-        ("POST", BOOKS.into(), r#"{"isbn": "a", "barcode": 1}"#, "book.isbn", Conflict),
+        ("POST", BOOKS.into(), r#"{"isbn": "a", "barcode": 1}"#, "book.barcode", Conflict),
         // A body where none belongs.
         ("GET", BOOK.into(), "{}", "", UnexpectedBody),
         ("DELETE", BOOK.into(), " ", "", UnexpectedBody),
@@ -250,6 +251,7 @@ fn mistakes_are_refused_with_their_reason_and_their_place() {
         ("PATCH", BOOK.into(), r#"{"name": "shelves/9/books/9"}"#, "book.name", Conflict),
         // The query against path and body.
         ("GET", format!("{BOOK}?name=shelves/9/books/9"), "", "name", Conflict),
+        ("GET", format!("{BOOK}?name=shelves/1/books/2"), "", "name", Conflict),
         ("POST", format!("{lend}?reader=x"), "{}", "reader", UnknownParameter),
         ("POST", format!("{BOOKS}?book.title=x"), "{}", "book.title", UnknownParameter),
         // The query by itself.
@@ -268,7 +270,7 @@ fn mistakes_are_refused_with_their_reason_and_their_place() {
         ("GET", with("pageSize=x"), "", "pageSize", InvalidValue),
         ("GET", with("pageSize="), "", "pageSize", InvalidValue),
         ("GET", with("pageSize=1e2"), "", "pageSize", InvalidValue),
-        ("GET", with("page_size=99999999999"), "", "pageSize", InvalidValue),
+        ("GET", with("page_size=99999999999"), "", "page_size", InvalidValue),
         ("GET", with("criteria.isLent=1"), "", "criteria.isLent", InvalidValue),
         ("GET", with("criteria.genres=NOVEL"), "", "criteria.genres", InvalidValue),
         ("GET", with("criteria.after=2026-01-02"), "", "criteria.after", InvalidValue),
@@ -283,32 +285,15 @@ fn mistakes_are_refused_with_their_reason_and_their_place() {
             send(&snapshot, method, &uri, body).expect_err(&format!("{method} {uri} {body}"));
         let found: Vec<_> =
             violations.iter().map(|found| (found.field.as_str(), found.reason)).collect();
-        if field == "book.notes[\"1\"]" && reason == DuplicateField {
-            // Which of the two comes second depends on the object's order.
-            assert_eq!(found.len(), 1);
-            assert_eq!(found[0].1, DuplicateField);
-            continue;
-        }
         assert_eq!(found, [(field, reason)], "{method} {uri} {body}");
     }
 }
 
 #[test]
-fn all_mistakes_are_reported_together_up_to_a_limit() {
+fn the_first_mistake_of_a_body_is_reported_with_all_of_the_query() {
     let snapshot = snapshot();
-    let violations = send(
-        &snapshot,
-        "POST",
-        &format!("{BOOKS}?nope=1&validateOnly=2"),
-        r#"{"titel": 1, "genre": "X", "tags": [1, "a", 2]}"#,
-    )
-    .unwrap_err();
+    let uri = format!("{BOOKS}?nope=1&validateOnly=2");
+    let violations = send(&snapshot, "POST", &uri, r#"{"titel": 1, "genre": "X"}"#).unwrap_err();
     let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
-    assert_eq!(
-        fields,
-        ["book.genre", "book.tags[0]", "book.tags[2]", "book.titel", "nope", "validateOnly"]
-    );
-    let many = format!(r#"{{"tags": [{}0]}}"#, "0,".repeat(500));
-    let violations = send(&snapshot, "POST", BOOKS, &many).unwrap_err();
-    assert_eq!(violations.len(), transcode::violation::MAX);
+    assert_eq!(fields, ["book.titel", "nope", "validateOnly"]);
 }
