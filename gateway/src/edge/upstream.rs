@@ -2,23 +2,25 @@
 //! is first needed. The edge calls for outsiders, so it does not prove its own
 //! name: what is open to services only stays closed.
 
-use std::{collections::HashMap, sync::RwLock};
+use std::{collections::HashMap, sync::Arc};
 
+use arc_swap::ArcSwap;
 use http::{Request, Response};
 use mesh::{App, Channel, ResponseBody};
 use tonic::{Status, body::Body};
 use tower::Service as _;
 
-/// Channels by application.
+/// Channels by application. Workers share the table but no lock: it is copied
+/// when an application is called for the first time.
 #[derive(Debug)]
 pub(super) struct Upstream {
     app: App,
-    channels: RwLock<HashMap<String, Channel>>,
+    channels: ArcSwap<HashMap<String, Channel>>,
 }
 
 impl Upstream {
     pub(super) fn new(app: App) -> Upstream {
-        Upstream { app, channels: RwLock::default() }
+        Upstream { app, channels: ArcSwap::default() }
     }
 
     /// Makes a call to an application.
@@ -35,12 +37,16 @@ impl Upstream {
     }
 
     fn channel(&self, app: &str) -> Channel {
-        const UNPOISONED: &str = "nothing panics while it is held";
-        if let Some(channel) = self.channels.read().expect(UNPOISONED).get(app) {
+        if let Some(channel) = self.channels.load().get(app) {
             return channel.clone();
         }
-        let open = || self.app.channel(app).for_outsiders();
-        let mut channels = self.channels.write().expect(UNPOISONED);
-        channels.entry(app.to_owned()).or_insert_with(open).clone()
+        let opened = self.app.channel(app).for_outsiders();
+        // Of two that open one at once the first stays.
+        self.channels.rcu(|channels| {
+            let mut channels = HashMap::clone(channels);
+            channels.entry(app.to_owned()).or_insert_with(|| opened.clone());
+            Arc::new(channels)
+        });
+        self.channels.load().get(app).cloned().unwrap_or(opened)
     }
 }
