@@ -23,7 +23,7 @@ use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use mesh::App;
+use mesh::{App, Workers};
 use tokio::net::TcpListener;
 use tonic::{Code, body::Body};
 use tonic_health::pb::health_server::HealthServer;
@@ -83,9 +83,15 @@ impl Edge {
         }
     }
 
-    /// Serves until `stop` completes, then lets running requests end.
-    pub(crate) async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
-        listen::serve(Arc::new(self), listener, stop).await;
+    /// Serves on these workers until `stop` completes, then lets running requests
+    /// end.
+    pub(crate) async fn serve(
+        self,
+        workers: Workers,
+        listener: TcpListener,
+        stop: impl Future<Output = ()>,
+    ) {
+        listen::serve(Arc::new(self), workers, listener.into(), stop).await;
     }
 
     /// Serves one request; every failure becomes a response.

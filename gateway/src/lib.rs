@@ -17,7 +17,7 @@ pub mod schema;
 
 use std::net::SocketAddr;
 
-use mesh::{App, Instances, Member, ServeError};
+use mesh::{App, Instances, Member, ServeError, Workers};
 use tokio::{net::TcpListener, sync::watch};
 
 pub use config::Config;
@@ -32,6 +32,7 @@ pub struct Gateway {
     app: App,
     config: Config,
     listener: TcpListener,
+    workers: Workers,
     address: SocketAddr,
     member: Member,
     live: Live,
@@ -39,15 +40,17 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Opens the edge's port and its admin port.
+    /// Opens the edge's port and its admin port, and starts its workers, by
+    /// setting `workers` one for each core.
     ///
     /// # Errors
-    /// When one of them cannot be had.
+    /// When a port or a thread cannot be had.
     pub fn bind(app: App, config: Config) -> Result<Gateway, ServeError> {
         let (listener, address) = mesh::listen(config.listen)?;
         let member = app.join(address)?;
+        let workers = Workers::start(app.workers()).map_err(ServeError::Workers)?;
         let (live, readiness) = (Live::default(), Readiness::default());
-        Ok(Gateway { app, config, listener, address, member, live, readiness })
+        Ok(Gateway { app, config, listener, workers, address, member, live, readiness })
     }
 
     /// The address it serves at.
@@ -65,7 +68,7 @@ impl Gateway {
     /// Serves until `stop` completes; then accepts nothing more and returns when
     /// the last request has ended, or was cut after `drain_timeout`.
     pub async fn until(self, stop: impl Future<Output = ()>) {
-        let Gateway { app, config, listener, mut member, live, readiness, .. } = self;
+        let Gateway { app, config, listener, workers, mut member, live, readiness, .. } = self;
         let discovery = Discovery::new(app.clone(), live.clone(), readiness.clone());
         // Kept until the end, or the watch would be over at once.
         let (_fixed, named) = watch::channel(discovery::fixed(&config.applications));
@@ -86,7 +89,7 @@ impl Gateway {
             member.leave().await;
         };
         tokio::select! {
-            () = edge.serve(listener, stop) => {}
+            () = edge.serve(workers, listener, stop) => {}
             () = discovery.run(instances) => {}
         }
         app.flush_telemetry().await;

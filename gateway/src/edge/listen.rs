@@ -17,11 +17,11 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
+use mesh::{
+    Workers,
+    net::{Listener, Stream},
 };
+use tokio::sync::watch;
 
 use super::{Edge, Limits};
 
@@ -43,39 +43,44 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Streams that a client may open and reset at once (CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 32;
-/// When accepting fails, for want of file descriptors: some come free.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// For what a worker computes when everything has ended: a handler without an
+/// `await` cannot be cut.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` completes, then lets running requests end.
-pub(super) async fn serve(edge: Arc<Edge>, listener: TcpListener, stop: impl Future<Output = ()>) {
+/// Serves on these workers until `stop` completes, then lets running requests
+/// end.
+pub(super) async fn serve(
+    edge: Arc<Edge>,
+    workers: Workers,
+    listener: Listener,
+    stop: impl Future<Output = ()>,
+) {
     let builder = Arc::new(builder(&edge.limits));
+    let Limits { max_connections, drain_timeout, .. } = edge.limits;
     let (drain, draining) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let full = connections.len() >= edge.limits.max_connections;
-        tokio::select! {
-            () = &mut stop => break,
-            accepted = listener.accept(), if !full => match accepted {
-                Ok((stream, peer)) => {
-                    let one = connection(
-                        edge.clone(), builder.clone(), stream, peer, draining.clone(),
-                    );
-                    connections.spawn(one);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
+    let mut stopped = draining.clone();
+    let serve = move |stream, peer| {
+        connection(edge.clone(), builder.clone(), stream, peer, draining.clone())
+    };
+    let accepting = async move {
+        // Fails when nobody could tell any more, which is the end as well.
+        _ = stopped.wait_for(|drain| *drain).await;
+    };
+    let served = workers.serve(listener, max_connections, serve, accepting);
+    let mut served = Box::pin(served);
+    tokio::select! {
+        () = &mut served => {}
+        () = stop => {
+            drain.send_replace(true);
+            if tokio::time::timeout(drain_timeout, &mut served).await.is_err() {
+                tracing::warn!("drain timed out; connections were cut");
+            }
         }
     }
-    drop(listener);
-    drain.send_replace(true);
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(edge.limits.drain_timeout, ended).await.is_err() {
-        tracing::warn!(connections = connections.len(), "drain timed out; connections were cut");
+    drop(served);
+    let held = workers.end(LAST_WORK).await;
+    if held > 0 {
+        tracing::warn!(workers = held, "workers that compute without an end were left behind");
     }
 }
 
@@ -104,14 +109,10 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 async fn connection(
     edge: Arc<Edge>,
     builder: Arc<Builder<TokioExecutor>>,
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     mut draining: watch::Receiver<bool>,
 ) {
-    // An answer is a few small packets: waiting to fill one only adds 40 ms.
-    if let Err(error) = stream.set_nodelay(true) {
-        return tracing::debug!(%peer, %error, "a connection failed");
-    }
     let asked = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| {
         asked.store(true, Relaxed);
