@@ -20,6 +20,10 @@ are those of the mesh that this command was built with; where a limit is a setti
 server's operator may have set another. The edge knows the contracts of the services behind
 it; for the mesh's own, such as titan.mesh.v1.RegistryService, name a process by --address.";
 
+const ROUTES: &str = "\
+The edge is asked by gRPC reflection and answers with the contracts that it serves at this
+moment: those that it has refused, and those of the mesh's own services, are not among them.";
+
 /// Runs the Titan system on this machine and talks to it.
 #[derive(Debug, Parser)]
 #[command(name = "titan", version, propagate_version = true)]
@@ -56,6 +60,8 @@ pub(crate) enum Command {
     Call(Call),
     /// Show what applies to calls of a method, and where each number comes from
     Explain(Explain),
+    /// List which requests over HTTP lead to which methods
+    Routes(Routes),
     /// Sign in; `titan call` then calls as that user
     Login(Login),
     /// Sign out and forget the session
@@ -173,6 +179,18 @@ pub(crate) struct Explain {
     #[arg(long)]
     pub json: bool,
     /// Ask this address for the contract instead of the edge that `titan up` runs
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: Option<String>,
+}
+
+/// `titan routes`
+#[derive(Debug, clap::Args)]
+#[command(after_help = ROUTES)]
+pub(crate) struct Routes {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Ask this address instead of the edge that `titan up` runs
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<String>,
 }

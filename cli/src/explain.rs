@@ -1,7 +1,7 @@
 //! `titan explain`: the policy of a call as the mesh carries it out, and where
 //! each part of it comes from.
 
-mod http;
+pub(crate) mod http;
 mod policy;
 mod render;
 #[cfg(test)]

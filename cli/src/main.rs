@@ -12,6 +12,7 @@ mod login;
 mod logs;
 mod output;
 mod password;
+mod routes;
 mod schema;
 mod session;
 mod signals;
@@ -37,6 +38,7 @@ async fn main() -> ExitCode {
         Command::Logs(options) => logs::run(&data, options).await,
         Command::Call(options) => call::run(&data, options).await,
         Command::Explain(options) => explain::run(&data, &options).await,
+        Command::Routes(options) => routes::run(&data, &options).await,
         Command::Login(options) => login::login(&data, options).await,
         Command::Logout => login::logout().await,
     };

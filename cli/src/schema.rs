@@ -40,6 +40,23 @@ pub(crate) async fn method(
     found.with_context(|| no_such_method(&service, &method.name))
 }
 
+/// Asks a server for the schemas of all its services.
+///
+/// # Errors
+/// A server that cannot be reached, has no reflection, or does not know what it
+/// serves itself.
+pub(crate) async fn services(channel: &mesh::Channel) -> anyhow::Result<Vec<ServiceDescriptor>> {
+    let client = ServerReflectionClient::new(channel.clone());
+    let mut server = Reflection(client.max_decoding_message_size(MAX_ANSWER_BYTES));
+    let mut services = Vec::new();
+    for name in server.services().await? {
+        let pool = server.schema(&name).await?;
+        let service = pool.get_service_by_name(&name);
+        services.push(service.with_context(|| format!("{name} is not a service"))?);
+    }
+    Ok(services)
+}
+
 fn no_such_method(service: &ServiceDescriptor, name: &str) -> String {
     let names: Vec<String> = service.methods().map(|method| method.name().to_owned()).collect();
     format!("{} has no method {name}; it has {}", service.full_name(), names.join(", "))

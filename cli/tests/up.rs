@@ -156,7 +156,8 @@ fn wrong_flags_are_usage_errors() {
 #[test]
 fn where_nothing_runs_every_command_says_so() {
     let world = World::empty();
-    for arguments in [&["status"][..], &["restart", "projects"], &["call", "a.B/C"]] {
+    let commands = [&["status"][..], &["restart", "projects"], &["call", "a.B/C"], &["routes"]];
+    for arguments in commands {
         let output = world.run(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(stderr(&output).contains("titan up"), "{arguments:?}: {}", stderr(&output));

@@ -96,6 +96,19 @@ fn a_call_is_explained_by_its_contract() {
 }
 
 #[test]
+fn the_routes_of_the_edge_are_listed() {
+    let system = System::start();
+    let said = stdout(&mut system.titan(&["routes"]));
+    let get = said.lines().find(|line| line.ends_with("ProjectsService/GetProject")).unwrap();
+    let columns: Vec<&str> = get.split_whitespace().collect();
+    let rpc = "titan.projects.v1.ProjectsService/GetProject";
+    assert_eq!(columns, ["GET", "/v1/{name=projects/*}", rpc]);
+    let json: Value =
+        serde_json::from_str(&stdout(&mut system.titan(&["routes", "--json"]))).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), said.lines().count());
+}
+
+#[test]
 fn logs_follow_what_is_written() {
     let system = System::start();
     let mut follow = system.titan(&["logs", "projects", "-f"]);

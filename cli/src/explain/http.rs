@@ -4,8 +4,22 @@ use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 
 use super::Fact;
 
+/// A rule of a method.
+pub(crate) struct Binding {
+    /// `GET`, or another method, or `*` for any.
+    pub(crate) verb: String,
+    /// Its path template.
+    pub(crate) path: String,
+    body: String,
+}
+
 /// One fact for each binding.
 pub(super) fn facts(method: &MethodDescriptor, stated_by: &str) -> Vec<Fact> {
+    bindings(method).iter().map(|binding| fact(binding, stated_by)).collect()
+}
+
+/// The rules of a method; none when it is called over gRPC alone.
+pub(crate) fn bindings(method: &MethodDescriptor) -> Vec<Binding> {
     let options = method.options();
     let extension = method.parent_pool().get_extension_by_name("google.api.http");
     let Some(extension) = extension.filter(|extension| options.has_extension(extension)) else {
@@ -16,11 +30,10 @@ pub(super) fn facts(method: &MethodDescriptor, stated_by: &str) -> Vec<Fact> {
     let additional = rule.get_field_by_name("additional_bindings");
     let additional = additional.as_deref().and_then(Value::as_list).unwrap_or_default();
     let rules = std::iter::once(rule).chain(additional.iter().filter_map(Value::as_message));
-    rules.filter_map(|rule| binding(rule, stated_by)).collect()
+    rules.filter_map(binding).collect()
 }
 
-/// `POST /v1/projects`, with what its body becomes.
-fn binding(rule: &DynamicMessage, stated_by: &str) -> Option<Fact> {
+fn binding(rule: &DynamicMessage) -> Option<Binding> {
     let fixed = ["get", "put", "post", "delete", "patch"].into_iter();
     let mut fixed = fixed.filter(|verb| rule.has_field_by_name(verb));
     let (verb, path) = match fixed.next() {
@@ -31,18 +44,23 @@ fn binding(rule: &DynamicMessage, stated_by: &str) -> Option<Fact> {
             (text(custom, "kind"), text(custom, "path"))
         }
     };
+    Some(Binding { verb, path, body: text(rule, "body") })
+}
+
+/// `POST /v1/projects`, with what its body becomes.
+fn fact(Binding { verb, path, body }: &Binding, stated_by: &str) -> Fact {
     let call = format!("{verb} {path}");
-    let body = match text(rule, "body").as_str() {
+    let body = match body.as_str() {
         "" => String::new(),
         "*" => ", the body is the request".to_owned(),
         field => format!(", the body is {field}"),
     };
-    Some(Fact {
+    Fact {
         name: String::new(),
         text: format!("{call}{body}"),
         value: call.into(),
         source: stated_by.to_owned(),
-    })
+    }
 }
 
 fn text(message: &DynamicMessage, field: &str) -> String {
