@@ -6,7 +6,8 @@ use transcode::{bind::Body, route::Method};
 
 use super::{
     Builder,
-    path::{Parameter, PathText},
+    path::{Parameter, PathText, segment_pattern},
+    rules,
     types::Types,
 };
 use crate::schema::{Access, Route, body_field, shown_field};
@@ -80,6 +81,10 @@ impl Builder {
             "schema": {"type": "string", "minLength": 1},
         });
         let field = parameter.variable.and_then(|index| variable(route, index));
+        let pattern = field.as_ref().filter(|_| !parameter.rest).and_then(rules::pattern);
+        if let Some(pattern) = pattern.and_then(|whole| segment_pattern(&whole, parameter.place)) {
+            written["schema"]["pattern"] = pattern.into();
+        }
         let comment = field.and_then(|field| self.types.comment(&field));
         let rest = "The rest of the path; its slashes are not escaped.";
         let text = match (comment, parameter.rest) {
@@ -171,15 +176,22 @@ impl Builder {
         kind: &MessageDescriptor,
         bound: &[FieldDescriptor],
     ) -> (Value, bool) {
-        let schema = self.types.message(kind);
         let required = match route.binding.method() {
             Method::Named(method) if **method == *"PATCH" => Vec::new(),
             _ => Types::required(kind, bound),
         };
-        if required.is_empty() {
-            return (schema, false);
+        let demands = !required.is_empty();
+        if bound.is_empty() {
+            let schema = self.types.message(kind);
+            let demanding = json!({"allOf": [schema, {"required": required}]});
+            return (if demands { demanding } else { schema }, demands);
         }
-        (json!({"allOf": [schema, {"required": required}]}), true)
+        // What the path says, the body need not, and must not say otherwise.
+        let mut schema = self.types.object_without(kind, bound);
+        if demands {
+            schema["required"] = required.into();
+        }
+        (schema, demands)
     }
 
     fn response(&mut self, route: &Route) -> Value {

@@ -18,6 +18,8 @@ pub(super) struct Parameter {
     pub(super) name: String,
     /// Index of the template's variable that it is a part of.
     pub(super) variable: Option<usize>,
+    /// Which of the variable's segments it is.
+    pub(super) place: usize,
     /// Whether it stands for the rest of the path.
     pub(super) rest: bool,
 }
@@ -43,7 +45,10 @@ impl Paths {
                     let name = names.next().expect("every wildcard was given a name").clone();
                     text.push_str(&format!("{{{name}}}"));
                     let variable = variable_at(template, at);
-                    parameters.push(Parameter { name, variable, rest: *segment == Segment::Rest });
+                    let begin = variable.map(|index| template.variables()[index].segments.start);
+                    let place = at - begin.unwrap_or(at);
+                    let rest = *segment == Segment::Rest;
+                    parameters.push(Parameter { name, variable, place, rest });
                 }
             }
         }
@@ -114,6 +119,30 @@ fn singular(plural: &str) -> String {
     }
 }
 
+/// What one segment of a value must look like, when the pattern of the whole says
+/// it for each: of `^projects/[a-z0-9-]{1,63}$`, segment 1 is `^[a-z0-9-]{1,63}$`.
+pub(super) fn segment_pattern(whole: &str, place: usize) -> Option<String> {
+    let inner = whole.strip_prefix('^')?.strip_suffix('$')?;
+    let mut segments = vec![String::new()];
+    let (mut class, mut escaped) = (false, false);
+    for character in inner.chars() {
+        match character {
+            // An alternative or a group may reach over several segments.
+            '|' | '(' | ')' if !class && !escaped => return None,
+            '/' if !class && !escaped => {
+                segments.push(String::new());
+                continue;
+            }
+            '[' if !escaped => class = true,
+            ']' if !escaped => class = false,
+            _ => {}
+        }
+        escaped = character == '\\' && !escaped;
+        segments.last_mut().expect("there is one at least").push(character);
+    }
+    segments.get(place).map(|segment| format!("^{segment}$"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +166,21 @@ mod tests {
         for (template, expected) in cases {
             let written = Paths::default().write(&Template::parse(template).unwrap());
             assert_eq!(written.text, expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_the_whole_is_one_of_each_segment() {
+        for (whole, place, expected) in [
+            ("^projects/[a-z0-9-]{1,63}$", 1, Some("^[a-z0-9-]{1,63}$")),
+            ("^projects/[a-z]+/submissions/[0-9/]+$", 3, Some("^[0-9/]+$")),
+            ("^[^/]+/a\\/b$", 1, Some("^a\\/b$")),
+            ("^users/(me|[a-z]+)$", 1, None),
+            ("^a|b/c$", 1, None),
+            ("projects/[a-z]+", 1, None),
+            ("^projects$", 1, None),
+        ] {
+            assert_eq!(segment_pattern(whole, place).as_deref(), expected, "{whole}");
         }
     }
 

@@ -42,6 +42,16 @@ pub(super) fn of(field: &FieldDescriptor) -> Option<DynamicMessage> {
     extension(&field.options(), "buf.validate.field")
 }
 
+/// The pattern of a field's text.
+pub(super) fn pattern(field: &FieldDescriptor) -> Option<String> {
+    let text = child(&of(field)?, "string")?;
+    common_pattern(&text)
+}
+
+fn common_pattern(text: &DynamicMessage) -> Option<String> {
+    string(text, "pattern").filter(|pattern| is_common(pattern))
+}
+
 /// Whether a value must be given.
 pub(super) fn is_required(rules: &DynamicMessage) -> bool {
     flag(rules, "required")
@@ -56,7 +66,7 @@ pub(super) fn value(rules: &DynamicMessage, schema: &mut Map<String, Value>) {
                 schema.insert("format".to_owned(), format.into());
             }
         }
-        if let Some(pattern) = string(&text, "pattern").filter(|pattern| is_common(pattern)) {
+        if let Some(pattern) = common_pattern(&text) {
             schema.insert("pattern".to_owned(), pattern.into());
         }
     }

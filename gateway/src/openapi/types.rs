@@ -72,8 +72,17 @@ impl Types {
     }
 
     fn object(&mut self, kind: &MessageDescriptor) -> Value {
+        self.object_without(kind, &[])
+    }
+
+    /// The schema of a message whose other fields stand elsewhere.
+    pub(super) fn object_without(
+        &mut self,
+        kind: &MessageDescriptor,
+        elsewhere: &[FieldDescriptor],
+    ) -> Value {
         let mut properties = Map::new();
-        for field in kind.fields() {
+        for field in kind.fields().filter(|field| !elsewhere.contains(field)) {
             properties.insert(field.json_name().to_owned(), self.field(&field));
         }
         let mut schema =
