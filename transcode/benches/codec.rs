@@ -3,36 +3,16 @@
 //! 400 bytes and on a list of such of 4 KB.
 #![allow(clippy::unwrap_used)]
 
+#[path = "codec/resource.rs"]
+mod resource;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde::{Deserialize, Serialize};
 use transcode::{MessageId, ReadOptions, Schema, WriteOptions};
-
-const PROTO: &str = r#"
-syntax = "proto3";
-package bench.v1;
-import "google/protobuf/timestamp.proto";
-message Project {
-  enum State { STATE_UNSPECIFIED = 0; STATE_ACTIVE = 1; STATE_ARCHIVED = 2; }
-  string name = 1;
-  string title = 2;
-  string description = 3;
-  string owner = 4;
-  State state = 5;
-  google.protobuf.Timestamp create_time = 6;
-  google.protobuf.Timestamp update_time = 7;
-  string etag = 8;
-  int64 views = 9;
-  repeated string tags = 10;
-}
-message ListProjectsResponse {
-  repeated Project projects = 1;
-  string next_page_token = 2;
-}
-"#;
 
 /// As a service writes it by hand: names in camelCase, what is empty left out,
 /// times as text.
@@ -153,17 +133,6 @@ mod time {
     }
 }
 
-fn project(at: usize) -> String {
-    format!(
-        r#"{{"name":"projects/orchard-{at:04}","title":"Orchard of old apples","description":"Forty trees on a slope above the river, pruned last in 2019; we look for two people who know grafting.","owner":"users/5f0c6a0e","state":"STATE_ACTIVE","createTime":"2026-03-01T09:15:00.250Z","updateTime":"2026-11-22T17:00:00Z","etag":"W-8c1f33","views":"1{at}23","tags":["fruit","outdoors"]}}"#
-    )
-}
-
-fn list(count: usize) -> String {
-    let projects: Vec<String> = (0..count).map(project).collect();
-    format!(r#"{{"projects":[{}],"nextPageToken":"CAoQAA"}}"#, projects.join(","))
-}
-
 /// One type and a text of it.
 struct Case {
     name: &'static str,
@@ -229,10 +198,7 @@ fn compiled(c: &mut Criterion, schema: &Schema, case: &Case) {
 }
 
 fn codec(c: &mut Criterion) {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("bench.proto"), PROTO).unwrap();
-    let files = protox::compile(["bench.proto"], [folder.path()]).unwrap();
-    let pool = DescriptorPool::from_file_descriptor_set(files).unwrap();
+    let pool = resource::pool();
     let schema = Schema::compile(&pool).unwrap();
     let case = |name, message: &str, json: String| {
         let id = schema.message(message).unwrap();
@@ -241,8 +207,8 @@ fn codec(c: &mut Criterion) {
         let descriptor = pool.get_message_by_name(message).unwrap();
         Case { name, json, wire, message: id, descriptor }
     };
-    let small = case("400B", "bench.v1.Project", project(7));
-    let large = case("4KB", "bench.v1.ListProjectsResponse", list(10));
+    let small = case("400B", "bench.v1.Project", resource::project(7));
+    let large = case("4KB", "bench.v1.ListProjectsResponse", resource::list(10));
     // What is compared is the same on both sides.
     let typed: ListProjectsResponse = serde_json::from_str(&large.json).unwrap();
     assert_eq!(typed.encode_to_vec(), large.wire);

@@ -189,6 +189,8 @@ impl Schema {
         if json.len() > options.limits.input {
             return Err(Fault { problem: Problem::InputLimit, at: options.limits.input });
         }
+        // An encoded message is hardly ever longer than its text.
+        out.reserve(json.len().min(options.limits.output));
         read(&mut Reader::new(&self.programs, json, options, out))
     }
 
@@ -203,6 +205,8 @@ impl Schema {
             return Err(Fault { problem: WireProblem::InputLimit, at: options.limits.input });
         }
         let before = out.len();
+        // Enough for most texts: names and quotes double what a message takes.
+        out.reserve(wire.len().saturating_mul(2).min(options.limits.output));
         let written = write(&mut Printer::new(&self.programs, options, out));
         if written.is_err() {
             out.truncate(before);
