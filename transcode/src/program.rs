@@ -81,9 +81,9 @@ pub(crate) struct Field {
     pub(crate) oneof: Option<u16>,
     /// Whether `null` is a value of its type: `Value` and `NullValue`.
     pub(crate) takes_null: bool,
-    /// `"jsonName":`, as printed.
+    /// `,"jsonName":`, as printed behind another member.
     pub(crate) json_key: Box<[u8]>,
-    /// `"proto_name":`, as printed.
+    /// `,"proto_name":`, as printed behind another member.
     pub(crate) proto_key: Box<[u8]>,
 }
 
@@ -97,11 +97,17 @@ impl Field {
     pub(crate) fn proto_name(&self) -> &str {
         unquoted(&self.proto_key)
     }
+
+    /// Its name in JSON, in quotes.
+    #[inline]
+    pub(crate) fn quoted_json_name(&self) -> &[u8] {
+        &self.json_key[1..self.json_key.len() - 1]
+    }
 }
 
 /// Names are identifiers, or `[extension]`: nothing in them needs an escape.
 fn unquoted(key: &[u8]) -> &str {
-    std::str::from_utf8(&key[1..key.len() - 2]).expect("made of a string when compiled")
+    std::str::from_utf8(&key[2..key.len() - 2]).expect("made of a string when compiled")
 }
 
 /// How often a field occurs, and whether its absence can be told from its default.
@@ -151,6 +157,22 @@ pub(crate) enum WireType {
     Start = 3,
     End = 4,
     Fixed32 = 5,
+}
+
+impl WireType {
+    /// The type that the lowest bits of a tag say, if they say one.
+    #[inline]
+    pub(crate) fn of(tag: u8) -> Option<WireType> {
+        match tag & 7 {
+            0 => Some(WireType::Varint),
+            1 => Some(WireType::Fixed64),
+            2 => Some(WireType::Length),
+            3 => Some(WireType::Start),
+            4 => Some(WireType::End),
+            5 => Some(WireType::Fixed32),
+            _ => None,
+        }
+    }
 }
 
 impl Kind {

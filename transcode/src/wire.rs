@@ -3,7 +3,7 @@
 
 use crate::{
     error::{Fault, WireProblem},
-    program::{Kind, WireType},
+    program::{Kind, Tag, WireType},
 };
 
 /// Deepest nesting of unknown groups that is stepped over, as in protobuf's own
@@ -143,36 +143,54 @@ impl<'a> Wire<'a> {
     }
 
     fn long_varint(&mut self) -> Read<u64> {
-        let mut value = 0;
-        for (at, &byte) in self.bytes[self.at..].iter().take(MAX_VARINT).enumerate() {
+        let (mut value, mut shift) = (0, 0);
+        let rest = &self.bytes[self.at..];
+        for &byte in &rest[..rest.len().min(MAX_VARINT)] {
             // Of the tenth byte one bit counts; protobuf ignores the others.
-            value |= u64::from(byte & 0x7f) << (7 * at);
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
             if byte < 0x80 {
-                self.at += at + 1;
+                self.at += shift / 7;
                 return Ok(value);
             }
         }
         Err(self.fault(WireProblem::Malformed))
     }
 
+    /// Reads a tag: of one byte where the number is below 16.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "checked to be a u32")]
     pub(crate) fn key(&mut self) -> Read<Key> {
+        if let Some(&tag) = self.bytes.get(self.at)
+            && let 8..0x80 = tag
+            && let Some(wire_type) = WireType::of(tag)
+        {
+            self.at += 1;
+            return Ok(Key { number: u32::from(tag >> 3), wire_type });
+        }
+        self.long_key()
+    }
+
+    #[inline(never)]
+    #[allow(clippy::cast_possible_truncation, reason = "checked to be a u32")]
+    fn long_key(&mut self) -> Read<Key> {
         let start = self.at;
         let tag = self.varint()?;
-        let wire_type = match tag & 7 {
-            0 => WireType::Varint,
-            1 => WireType::Fixed64,
-            2 => WireType::Length,
-            3 => WireType::Start,
-            4 => WireType::End,
-            5 => WireType::Fixed32,
-            _ => return Err(self.malformed_at(start)),
-        };
-        if tag > u64::from(u32::MAX) || tag < 8 {
-            return Err(self.malformed_at(start));
+        match WireType::of(tag as u8) {
+            Some(wire_type) if (8..=u64::from(u32::MAX)).contains(&tag) => {
+                Ok(Key { number: (tag >> 3) as u32, wire_type })
+            }
+            _ => Err(self.malformed_at(start)),
         }
-        Ok(Key { number: (tag >> 3) as u32, wire_type })
+    }
+
+    /// Steps over a tag if it comes next in its shortest form.
+    #[inline]
+    pub(crate) fn skip_tag(&mut self, tag: &Tag) -> bool {
+        let is_next = self.bytes[self.at..].starts_with(tag.bytes());
+        if is_next {
+            self.at += tag.bytes().len();
+        }
+        is_next
     }
 
     #[cold]

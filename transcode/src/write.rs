@@ -151,9 +151,10 @@ impl<'a> Printer<'a> {
     }
 
     #[inline]
-    fn put_key(&mut self, field: &Field) {
+    fn put_key(&mut self, field: &Field, is_first: bool) {
         let key = if self.options.proto_names { &field.proto_key } else { &field.json_key };
-        self.out.extend_from_slice(key);
+        // The comma in front is a part of the key.
+        self.out.extend_from_slice(&key[usize::from(is_first)..]);
     }
 
     /// Prints what a field holds that does not occur.

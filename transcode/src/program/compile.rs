@@ -140,8 +140,8 @@ fn plain(number: u32, kind: Kind, label: Label, (json, proto): (&str, &str)) -> 
         end: Tag::new(number, WireType::End),
         oneof: None,
         takes_null: false,
-        json_key: format!("\"{json}\":").into_bytes().into(),
-        proto_key: format!("\"{proto}\":").into_bytes().into(),
+        json_key: format!(",\"{json}\":").into_bytes().into(),
+        proto_key: format!(",\"{proto}\":").into_bytes().into(),
     }
 }
 

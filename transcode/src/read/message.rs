@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
     fn name(&mut self, program: &Program, next: usize, in_any: bool) -> Read<Name> {
         // Members mostly come in the order of the contract.
         if let Some(field) = program.fields.get(next) {
-            let quoted = &field.json_key[..field.json_key.len() - 1];
+            let quoted = field.quoted_json_name();
             if self.json.text[self.json.at..].starts_with(quoted) {
                 self.json.at += quoted.len();
                 return Ok(Name::Field(next));

@@ -4,6 +4,7 @@ use super::{Printer, Written};
 use crate::{error::WireProblem, wire::Wire};
 
 const ONES: u64 = 0x0101_0101_0101_0101;
+const SPACES: u64 = ONES * b' ' as u64;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -33,18 +34,24 @@ impl Printer<'_> {
 fn is_plain(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     let words = words.iter().map(|word| u64::from_le_bytes(*word));
-    words.fold(0, |odd, word| odd | odd_bytes(word)) & HIGHS == 0
-        && rest.iter().all(|byte| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\'))
+    let odd = words.fold(0, |odd, word| odd | odd_bytes(word));
+    // The end is looked at as a whole word too, together with what stands before it.
+    let last = match bytes.last_chunk::<8>() {
+        Some(last) => odd_bytes(u64::from_le_bytes(*last)),
+        None => odd_bytes(rest.iter().fold(SPACES, |word, byte| word << 8 | u64::from(*byte))),
+    };
+    (odd | last) & HIGHS == 0
 }
 
-/// Nonzero high bits where a byte is a quote, a backslash, a control character or
-/// not ASCII. Borrows may mark more bytes than that, but only where one is.
+/// High bits where a byte is a quote, a backslash, a control character or not
+/// ASCII; the other bits mean nothing. Borrows may mark more bytes than that, but
+/// only where one is; and what a difference tells of a byte that is not ASCII does
+/// not matter, since such a byte is marked in any case.
 #[inline]
 fn odd_bytes(word: u64) -> u64 {
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quotes = zeros(word ^ (ONES * b'"' as u64));
-    let slashes = zeros(word ^ (ONES * b'\\' as u64));
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    let quotes = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let slashes = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    let controls = word.wrapping_sub(SPACES);
     quotes | slashes | controls | word
 }
 

@@ -33,11 +33,9 @@ impl Printer<'_> {
 
     fn timestamp(&mut self, wire: Wire<'_>) -> Written {
         let time = time(wire)?;
-        self.out.push(b'"');
         if !time::put_timestamp(time, self.out) {
             return Err(wire.fault(WireProblem::Timestamp).into());
         }
-        self.out.push(b'"');
         Ok(())
     }
 
