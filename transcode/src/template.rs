@@ -11,7 +11,7 @@
 
 mod parse;
 
-use std::{fmt, ops::Range};
+use std::{fmt, ops::Range, sync::Arc};
 
 use thiserror::Error;
 
@@ -84,7 +84,7 @@ pub struct Variable {
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    text: Box<str>,
+    text: Arc<str>,
     segments: Vec<Segment>,
     variables: Vec<Variable>,
     verb: Option<Box<str>>,
@@ -97,6 +97,12 @@ impl Template {
     /// When the text does not follow the grammar.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
         parse::template(text)
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
     }
 
     /// Its segments.

@@ -67,7 +67,11 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers.get(REQUEST_ID).filter(|id| {
         (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
-    given.cloned().unwrap_or_else(|| value(&format!("{:032x}", fastrand::u128(..))))
+    given.cloned().unwrap_or_else(|| {
+        let mut text = [0; 32];
+        put_hex(&mut text, fastrand::u128(..));
+        value(&text)
+    })
 }
 
 fn traceparent(headers: &HeaderMap, ratio: f64) -> HeaderValue {
@@ -76,7 +80,11 @@ fn traceparent(headers: &HeaderMap, ratio: f64) -> HeaderValue {
     }
     let sampled = u8::from(fastrand::f64() < ratio);
     let (trace, span) = (fastrand::u128(1..), fastrand::u64(1..));
-    value(&format!("00-{trace:032x}-{span:016x}-{sampled:02x}"))
+    let mut text = *b"00-................................-................-00";
+    put_hex(&mut text[3..35], trace);
+    put_hex(&mut text[36..52], span.into());
+    put_hex(&mut text[53..], sampled.into());
+    value(&text)
 }
 
 /// Version 00, with ids that are not zero (W3C Trace Context §3.2.2).
@@ -92,8 +100,16 @@ fn is_traceparent(text: &[u8]) -> bool {
         && hex(&text[53..])
 }
 
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("hexadecimal digits are a header value")
+/// Writes the last digits of a number, by hand: every request has three of them.
+pub(super) fn put_hex(digits: &mut [u8], mut number: u128) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
+    }
+}
+
+fn value(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(text).expect("hexadecimal digits are a header value")
 }
 
 #[cfg(test)]

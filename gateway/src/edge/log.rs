@@ -5,12 +5,13 @@
 use std::{
     cell::RefCell,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Instant,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body};
 use transcode::template::Template;
@@ -22,13 +23,13 @@ const MAX_PATH_CHARS: usize = 256;
 
 tokio::task_local! {
     /// The template of the route that serves the request, once it is known.
-    static ROUTE: RefCell<String>;
+    static ROUTE: RefCell<Option<Arc<str>>>;
 }
 
 /// Notes which route serves the request.
 pub(super) fn route(template: &Template) {
     // Outside of a request there is nothing to note.
-    let _ = ROUTE.try_with(|route| *route.borrow_mut() = template.to_string());
+    let _ = ROUTE.try_with(|route| *route.borrow_mut() = Some(template.text().clone()));
 }
 
 /// Runs `serve` and writes its line when the response has been sent.
@@ -46,8 +47,8 @@ pub(super) async fn logged(
         route,
         status: response.status().as_u16(),
         grpc_status: grpc_status(response.headers()),
-        request_id: exchange.id.to_str().unwrap_or_default().to_owned(),
-        trace: trace_id(exchange),
+        request_id: Some(exchange.id.clone()),
+        traceparent: Some(exchange.traceparent.clone()),
         ..entry
     };
     response.map(|body| Body::new(Logged { body, entry }))
@@ -61,11 +62,11 @@ pub(super) struct Entry {
     path: String,
     peer: std::net::SocketAddr,
     probe: bool,
-    route: String,
+    route: Option<Arc<str>>,
     status: u16,
     grpc_status: Option<i32>,
-    request_id: String,
-    trace: String,
+    request_id: Option<HeaderValue>,
+    traceparent: Option<HeaderValue>,
     bytes: usize,
     complete: bool,
 }
@@ -76,14 +77,14 @@ impl Entry {
         Entry {
             begun: Instant::now(),
             method: request.method().clone(),
-            path: path.chars().take(MAX_PATH_CHARS).collect(),
+            path: shown(path).to_owned(),
             peer,
             probe: matches!(path, "/livez" | "/readyz" | "/grpc.health.v1.Health/Check"),
-            route: String::new(),
+            route: None,
             status: 0,
             grpc_status: None,
-            request_id: String::new(),
-            trace: String::new(),
+            request_id: None,
+            traceparent: None,
             bytes: 0,
             complete: false,
         }
@@ -91,21 +92,24 @@ impl Entry {
 
     fn write(&self) {
         let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let route = self.route.as_deref().unwrap_or_default();
+        let (request_id, trace) =
+            (text(self.request_id.as_ref()), trace_id(self.traceparent.as_ref()));
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     target: "access",
                     method = %self.method,
                     path = self.path,
-                    route = self.route,
+                    route,
                     status = self.status,
                     grpc_status = self.grpc_status,
                     bytes = self.bytes,
                     micros,
                     complete = self.complete,
                     peer = %self.peer,
-                    request_id = self.request_id,
-                    trace = self.trace,
+                    request_id,
+                    trace,
                 )
             };
         }
@@ -114,9 +118,21 @@ impl Entry {
     }
 }
 
-fn trace_id(exchange: &Exchange) -> String {
-    let text = exchange.traceparent.to_str().unwrap_or_default();
-    text.split('-').nth(1).unwrap_or_default().to_owned()
+fn text(value: Option<&HeaderValue>) -> &str {
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn trace_id(traceparent: Option<&HeaderValue>) -> &str {
+    text(traceparent).split('-').nth(1).unwrap_or_default()
+}
+
+/// As much of a path as is logged.
+fn shown(path: &str) -> &str {
+    // Fewer bytes are fewer characters.
+    if path.len() <= MAX_PATH_CHARS {
+        return path;
+    }
+    path.char_indices().nth(MAX_PATH_CHARS).map_or(path, |(end, _)| &path[..end])
 }
 
 fn grpc_status(headers: &HeaderMap) -> Option<i32> {

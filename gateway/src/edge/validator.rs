@@ -5,6 +5,8 @@
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tonic::body::Body;
 
+use super::exchange::put_hex;
+
 /// Without a word of the contract: kept only by who asked, and asked again each
 /// time, at the price of a 304.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
@@ -16,15 +18,21 @@ const DIGEST_BYTES: usize = 12;
 /// same for the same message.
 pub(super) fn tag(resource: Option<&str>, body: &[u8]) -> HeaderValue {
     let own = resource.filter(|tag| !tag.is_empty() && tag.bytes().all(is_etagc));
-    let text = match own {
-        Some(tag) => format!("\"{tag}\""),
-        None => {
-            let digest = ring::digest::digest(&ring::digest::SHA256, body);
-            let digits = digest.as_ref()[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}"));
-            format!("\"{}\"", digits.collect::<String>())
-        }
+    let tag = match own {
+        Some(tag) => HeaderValue::from_str(&format!("\"{tag}\"")),
+        None => HeaderValue::from_bytes(&digest(body)),
     };
-    HeaderValue::from_str(&text).expect("a tag is made of visible characters")
+    tag.expect("a tag is made of visible characters")
+}
+
+/// A digest in quotes.
+fn digest(body: &[u8]) -> [u8; 2 * DIGEST_BYTES + 2] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, body);
+    let mut bytes = [0; 16];
+    bytes[16 - DIGEST_BYTES..].copy_from_slice(&digest.as_ref()[..DIGEST_BYTES]);
+    let mut text = [b'"'; 2 * DIGEST_BYTES + 2];
+    put_hex(&mut text[1..=2 * DIGEST_BYTES], u128::from_be_bytes(bytes));
+    text
 }
 
 /// `etagc` of the grammar, without `obs-text`: other characters would have to be
