@@ -1,5 +1,6 @@
 //! The store: SQLite or PostgreSQL, chosen by URL, with one set of statements.
 
+mod home;
 mod migrate;
 mod postgres;
 mod row;
@@ -13,6 +14,7 @@ use std::{fmt, sync::Arc};
 use futures_util::future::BoxFuture;
 use tokio::task::AbortHandle;
 
+use home::Home;
 pub(crate) use postgres::Postgres;
 pub(crate) use sqlite::Sqlite;
 use statement::Text;
@@ -39,6 +41,7 @@ pub struct Store {
 
 pub(crate) struct Inner {
     pub(crate) engine: Engine,
+    home: Home,
     pub(crate) signal: Arc<log::Signal>,
     tasks: Vec<AbortHandle>,
 }
@@ -52,7 +55,8 @@ impl Store {
     /// Opens `sqlite:path` (made when missing, with its folder) or
     /// `postgres://…`, and brings its schema up to date: the tables of this
     /// crate, whose names begin with `durable_`, and the service's `migrations`.
-    /// Must be called within a tokio runtime, which runs its background tasks.
+    /// Must be called within a tokio runtime, which runs its background tasks and
+    /// drives its connections; the store may be used from any other.
     ///
     /// # Errors
     /// When the database cannot be reached, is set up to lose acknowledged
@@ -60,7 +64,9 @@ impl Store {
     pub async fn open(url: &str, migrations: &[Migration]) -> Result<Self, Error> {
         let engine = Engine::open(url).await?;
         let signal = Arc::new(log::Signal::default());
-        let store = Self { inner: Arc::new(Inner { engine, signal, tasks: Vec::new() }) };
+        let store = Self {
+            inner: Arc::new(Inner { engine, home: Home::here(), signal, tasks: Vec::new() }),
+        };
         store.migrate(migrations).await?;
         store.start().await
     }
@@ -139,11 +145,13 @@ impl Store {
     /// # Errors
     /// [`Error::Database`] also when the statement writes.
     pub async fn query(&self, sql: impl Into<Text>, params: Vec<Value>) -> Result<Vec<Row>, Error> {
-        let sql = sql.into();
+        let (sql, home) = (sql.into(), &self.inner.home);
         match &self.inner.engine {
-            Engine::Sqlite(sqlite) => statement::sqlite::query(&sqlite.readers, sql, params).await,
+            Engine::Sqlite(sqlite) => {
+                home.run(statement::sqlite::query(&sqlite.readers, sql, params)).await
+            }
             Engine::Postgres(postgres) => {
-                statement::postgres::query(&postgres.readers, sql, params).await
+                home.run(statement::postgres::query(&postgres.readers, sql, params)).await
             }
         }
     }
@@ -167,13 +175,13 @@ impl Store {
         params: Vec<Value>,
         visit: &mut Visitor<'_>,
     ) -> Result<(), Error> {
-        let sql = sql.into();
+        let (sql, home) = (sql.into(), &self.inner.home);
         match &self.inner.engine {
             Engine::Sqlite(sqlite) => {
-                statement::sqlite::scan(&sqlite.readers, sql, params, visit).await
+                home.run(statement::sqlite::scan(&sqlite.readers, sql, params, visit)).await
             }
             Engine::Postgres(postgres) => {
-                statement::postgres::scan(&postgres.readers, sql, params, visit).await
+                home.run(statement::postgres::scan(&postgres.readers, sql, params, visit)).await
             }
         }
     }

@@ -6,6 +6,7 @@ use sqlx::Transaction;
 
 use super::{
     Dialect, Engine, Inner,
+    home::Kept,
     statement::{self, Text},
 };
 use crate::{Error, Row, Value};
@@ -25,8 +26,8 @@ pub struct Tx {
 }
 
 enum Kind {
-    Sqlite(Transaction<'static, sqlx::Sqlite>),
-    Postgres(Transaction<'static, sqlx::Postgres>),
+    Sqlite(Kept<Transaction<'static, sqlx::Sqlite>>),
+    Postgres(Kept<Transaction<'static, sqlx::Postgres>>),
 }
 
 /// Events of this transaction, for the wake-up after its commit.
@@ -40,13 +41,18 @@ pub(crate) enum Appended {
 
 impl Tx {
     pub(super) async fn begin(store: Arc<Inner>) -> Result<Self, Error> {
+        let home = &store.home;
         let kind = match &store.engine {
             // A deferred transaction that reads first and writes later fails at
             // once when another one wrote in between; no timeout applies to it.
             Engine::Sqlite(sqlite) => {
-                Kind::Sqlite(sqlite.writer.begin_with("BEGIN IMMEDIATE").await?)
+                let tx = home.run(sqlite.writer.begin_with("BEGIN IMMEDIATE")).await?;
+                Kind::Sqlite(home.keep(tx))
             }
-            Engine::Postgres(postgres) => Kind::Postgres(postgres.writers.begin().await?),
+            Engine::Postgres(postgres) => {
+                let tx = home.run(postgres.writers.begin()).await?;
+                Kind::Postgres(home.keep(tx))
+            }
         };
         Ok(Self {
             kind,
@@ -78,8 +84,8 @@ impl Tx {
     ) -> Result<Vec<Row>, Error> {
         let sql = sql.into();
         let answer = match &mut self.kind {
-            Kind::Sqlite(tx) => statement::sqlite::query(&mut **tx, sql, params).await,
-            Kind::Postgres(tx) => statement::postgres::query(&mut **tx, sql, params).await,
+            Kind::Sqlite(tx) => statement::sqlite::query(&mut ***tx, sql, params).await,
+            Kind::Postgres(tx) => statement::postgres::query(&mut ***tx, sql, params).await,
         };
         self.check(answer)
     }
@@ -107,8 +113,8 @@ impl Tx {
     ) -> Result<u64, Error> {
         let sql = sql.into();
         let answer = match &mut self.kind {
-            Kind::Sqlite(tx) => statement::sqlite::execute(&mut **tx, sql, params).await,
-            Kind::Postgres(tx) => statement::postgres::execute(&mut **tx, sql, params).await,
+            Kind::Sqlite(tx) => statement::sqlite::execute(&mut ***tx, sql, params).await,
+            Kind::Postgres(tx) => statement::postgres::execute(&mut ***tx, sql, params).await,
         };
         self.check(answer)
     }
@@ -117,8 +123,8 @@ impl Tx {
     pub(crate) async fn batch(&mut self, sql: String) -> Result<(), Error> {
         let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
         let answer = match &mut self.kind {
-            Kind::Sqlite(tx) => sql.execute(&mut **tx).await.map(|_| ()),
-            Kind::Postgres(tx) => sql.execute(&mut **tx).await.map(|_| ()),
+            Kind::Sqlite(tx) => sql.execute(&mut ***tx).await.map(|_| ()),
+            Kind::Postgres(tx) => sql.execute(&mut ***tx).await.map(|_| ()),
         };
         self.check(answer.map_err(Error::from))
     }
@@ -134,8 +140,8 @@ impl Tx {
             return Err(Error::Broken);
         }
         match self.kind {
-            Kind::Sqlite(tx) => tx.commit().await?,
-            Kind::Postgres(tx) => tx.commit().await?,
+            Kind::Sqlite(tx) => tx.end(Transaction::commit).await?,
+            Kind::Postgres(tx) => tx.end(Transaction::commit).await?,
         }
         match self.appended {
             Some(Appended::Until(position)) => self.store.signal.advance(position),
@@ -151,8 +157,8 @@ impl Tx {
     /// When the connection broke; the database then rolls back by itself.
     pub async fn rollback(self) -> Result<(), Error> {
         match self.kind {
-            Kind::Sqlite(tx) => tx.rollback().await?,
-            Kind::Postgres(tx) => tx.rollback().await?,
+            Kind::Sqlite(tx) => tx.end(Transaction::rollback).await?,
+            Kind::Postgres(tx) => tx.end(Transaction::rollback).await?,
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 mod command;
 mod consumer;
 mod feed;
+mod home;
 mod list;
 mod mesh;
 mod store;
