@@ -277,7 +277,7 @@ impl App {
         if let Some(overload) = self.overload() {
             overload.page(&mut page);
         }
-        page
+        page + &workers::page()
     }
 
     /// What the admin port tells at `/endpoints`: the applications that this

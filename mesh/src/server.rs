@@ -49,7 +49,7 @@ use crate::{
     identity::{MeshKey, Verifier},
     member::{Member, Served},
     reflection,
-    workers::Workers,
+    workers::{self, Workers},
 };
 
 /// For what still runs when every call has ended or was cut: a turn of its loop
@@ -213,7 +213,8 @@ impl Server {
     /// before anything is served.
     pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let contracts = self.compile()?;
-        let workers = Workers::start(self.app.workers()).map_err(ServeError::Workers)?;
+        let workers = Workers::watched(self.app.workers(), named(contracts.clone()));
+        let workers = workers.map_err(ServeError::Workers)?;
         let (listener, address) = self.app.bind(self.app.listen())?;
         let mut member = Member::new(&self.app, address, self.served())?;
         let (reporter, shared) = self.share(&contracts).await?;
@@ -334,6 +335,14 @@ impl Server {
                 tracing::warn!(cut, "drain timed out; calls were cut");
             }
         }
+    }
+}
+
+/// Finds the path of the method whose record has an address.
+fn named(contracts: Arc<Contracts>) -> impl Fn(usize) -> Option<String> {
+    move |address| {
+        let mut methods = contracts.methods();
+        methods.find(|method| workers::address(method) == address).map(|method| method.path.clone())
     }
 }
 

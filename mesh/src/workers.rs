@@ -8,6 +8,7 @@
 
 mod slot;
 mod thread;
+mod watchdog;
 
 use std::{
     io,
@@ -18,9 +19,12 @@ use std::{
 
 use tokio::{runtime::Handle, task::JoinSet};
 
-pub(crate) use self::slot::NUMBERS;
 pub use self::slot::current;
-use self::thread::Worker;
+pub(crate) use self::{
+    slot::{NUMBERS, address, hold},
+    watchdog::page,
+};
+use self::{thread::Worker, watchdog::Watchdog};
 use crate::net::{Listener, Stream};
 
 /// Between attempts to accept when the process is out of file descriptors: more
@@ -35,6 +39,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// awaits [`serve`](Self::serve), such as a test's with a paused clock.
 #[derive(Debug)]
 pub struct Workers {
+    /// First, so that it does not watch threads end. `None` without any.
+    watchdog: Option<Watchdog>,
     threads: Vec<Worker>,
     /// Where the search for the least busy one begins, so that equals take turns.
     next: AtomicUsize,
@@ -51,17 +57,29 @@ impl Workers {
     /// No threads: the runtime that awaits does the work.
     #[must_use]
     pub fn none() -> Self {
-        Self { threads: Vec::new(), next: AtomicUsize::new(0) }
+        Self { watchdog: None, threads: Vec::new(), next: AtomicUsize::new(0) }
     }
 
-    /// Starts so many threads; none is [`Workers::none`].
+    /// Starts so many threads, and one that watches them: a worker whose thread is
+    /// held for 100 ms is told in the log and counted on the admin page. None is
+    /// [`Workers::none`].
     ///
     /// # Errors
     /// When the system gives no further thread, or no file descriptors for its
     /// I/O driver.
     pub fn start(count: usize) -> io::Result<Self> {
+        Self::watched(count, |_| None)
+    }
+
+    /// As [`start`](Self::start), where `method` knows the method whose record has
+    /// that [`address`].
+    pub(crate) fn watched(
+        count: usize,
+        method: impl Fn(usize) -> Option<String> + Send + 'static,
+    ) -> io::Result<Self> {
         let threads = (0..count).map(|_| Worker::start()).collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { threads, next: AtomicUsize::new(0) })
+        let watchdog = (count > 0).then(|| Watchdog::start(&threads, method)).transpose()?;
+        Ok(Self { watchdog, threads, next: AtomicUsize::new(0) })
     }
 
     /// How many threads there are.
@@ -159,6 +177,7 @@ impl Workers {
     /// Ends the threads and waits for their end, so long at most. How many did not
     /// end, since something on them computes without an `await`.
     pub async fn end(mut self, within: Duration) -> usize {
+        drop(self.watchdog.take());
         let endings: Vec<_> = self.threads.drain(..).map(Worker::end).collect();
         let ended = futures_util::future::join_all(
             endings.into_iter().map(|ending| tokio::time::timeout(within, ending)),

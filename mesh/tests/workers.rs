@@ -158,3 +158,34 @@ async fn a_killed_server_leaves_neither_port_nor_handlers() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
+
+#[tokio::test]
+async fn a_handler_that_blocks_its_worker_is_counted_on_the_admin_page() {
+    let blocked = |app: &App| {
+        let page = app.metrics();
+        let line = page.lines().find(|line| line.starts_with("titan_worker_blocked_total "));
+        line.unwrap().rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()
+    };
+    let (mesh, keys) = (Mesh::new().await, Keys::new(usize::MAX >> 4));
+    let running = serve(&mesh, &keys, &[]).await;
+    let app = mesh.app("caller");
+    let before = blocked(&app);
+    // The handler takes this lock.
+    let on = keys.on.clone();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let (locked, is_locked) = tokio::sync::oneshot::channel();
+    let holder = std::thread::spawn(move || {
+        let _on = on.lock().unwrap();
+        locked.send(()).unwrap();
+        let _ = held.recv();
+    });
+    is_locked.await.unwrap();
+    let mut client = client(&app, &running);
+    let call = tokio::spawn(async move { client.list_keys(ListKeysRequest {}).await });
+    while blocked(&app) == before {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(hold);
+    holder.join().unwrap();
+    call.await.unwrap().unwrap();
+}

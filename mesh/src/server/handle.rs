@@ -37,6 +37,7 @@ use crate::{
     status,
     telemetry::span,
     trace::Trace,
+    workers,
 };
 
 /// Serves a call from its first header to its last trailer.
@@ -155,7 +156,7 @@ impl<'a> Work<'a> {
         };
         let response = tokio::select! {
             biased;
-            response = AssertUnwindSafe(handler).catch_unwind() => response,
+            response = AssertUnwindSafe(held(self.route.method, handler)).catch_unwind() => response,
             status = &mut expiry => return self.refuse(&status),
             _ = std::future::poll_fn(|cx| self.respond.poll_reset(cx)) => return,
         };
@@ -196,6 +197,17 @@ impl<'a> Work<'a> {
             Err(panic) => end(&mut stream, &mut self.outcome, &panicked(&*panic)),
         }
     }
+}
+
+/// A handler that the watchdog can name while it has the thread.
+fn held(
+    method: Option<&Arc<Method>>,
+    mut handler: Answer,
+) -> impl Future<Output = <Answer as Future>::Output> {
+    std::future::poll_fn(move |cx| {
+        let _holding = workers::hold(method);
+        handler.poll_unpin(cx)
+    })
 }
 
 /// A place among the calls at work, once the request is there.

@@ -3,11 +3,16 @@
 
 use std::{
     cell::Cell,
-    sync::atomic::{
-        AtomicBool,
-        Ordering::{AcqRel, Release},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{AcqRel, Relaxed, Release},
+        },
     },
 };
+
+use crate::contract::Method;
 
 /// Most workers of a process that have a number. Those of a larger machine work
 /// too, but count as "no worker" where numbers matter.
@@ -28,11 +33,13 @@ static SLOTS: [Slot; NUMBERS] = [const { Slot::new() }; NUMBERS];
 #[repr(align(128))]
 pub(crate) struct Slot {
     taken: AtomicBool,
+    /// Address of the record of the method whose handler runs; zero for none.
+    holder: AtomicUsize,
 }
 
 impl Slot {
     const fn new() -> Self {
-        Self { taken: AtomicBool::new(false) }
+        Self { taken: AtomicBool::new(false), holder: AtomicUsize::new(0) }
     }
 }
 
@@ -67,4 +74,37 @@ impl Drop for Number {
 #[must_use]
 pub fn current() -> usize {
     CURRENT.get()
+}
+
+/// Names who holds a worker's thread, for the watchdog, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Holding(usize);
+
+/// From here on this method's handler has the thread. Two stores to a cache line
+/// that no other thread writes to; none on threads without a number, which would
+/// share one.
+pub(crate) fn hold(method: Option<&Arc<Method>>) -> Holding {
+    let number = current();
+    if number > 0 {
+        SLOTS[number].holder.store(method.map_or(0, |method| address(method)), Relaxed);
+    }
+    Holding(number)
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            SLOTS[self.0].holder.store(0, Relaxed);
+        }
+    }
+}
+
+/// The address of the method that holds a worker; zero when none does.
+pub(super) fn held_by(number: usize) -> usize {
+    SLOTS[number].holder.load(Relaxed)
+}
+
+/// What [`held_by`] tells of a method.
+pub(crate) fn address(method: &Method) -> usize {
+    std::ptr::from_ref(method).addr()
 }

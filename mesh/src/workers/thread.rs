@@ -14,12 +14,14 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::slot::Number;
+use super::{slot::Number, watchdog::Pulse};
 
 /// A running worker. Its thread ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Worker {
     runtime: Handle,
+    number: usize,
+    pulse: Arc<Pulse>,
     connections: Arc<AtomicUsize>,
     /// Ends the thread by being dropped.
     _stop: oneshot::Sender<()>,
@@ -28,12 +30,20 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let pulse = Arc::new(Pulse::default());
+        let (sleeps, wakes) = (pulse.clone(), pulse.clone());
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(move || sleeps.beat())
+            .on_thread_unpark(move || wakes.beat())
+            .build()?;
         let number = Number::take();
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let worker = Self {
             runtime: runtime.handle().clone(),
+            number: number.get(),
+            pulse,
             connections: Arc::default(),
             _stop: stop,
             ended,
@@ -46,6 +56,14 @@ impl Worker {
 
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     pub(super) fn connections(&self) -> usize {
