@@ -173,6 +173,15 @@ impl Settings {
         }
     }
 
+    /// Another default than everybody's for a setting that the mesh reads, for a
+    /// program that knows better: `settings.presume("workers", "0")`. Whatever an
+    /// operator sets wins.
+    pub fn presume(&mut self, key: &'static str, text: &str) {
+        if !self.values.contains_key(key) {
+            self.give(key, text, format!("{key}, by this program's default"), true);
+        }
+    }
+
     /// The value of a setting, or its default.
     pub fn get<T: Setting>(&mut self, key: &'static str, default: T) -> T {
         self.optional(key).unwrap_or(default)
@@ -311,6 +320,16 @@ mod tests {
             flags.iter().map(|flag| (*flag).to_owned()),
             variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())),
         )
+    }
+
+    #[test]
+    fn a_presumed_default_wins_over_everybodys_and_loses_against_any_setting() {
+        let mut settings = read(&["--a", "1"], &[("TITAN_B", "2")]);
+        for key in ["a", "b", "c"] {
+            settings.presume(key, "3");
+        }
+        let found: Vec<u32> = ["a", "b", "c"].map(|key| settings.get(key, 9)).to_vec();
+        assert_eq!(found, [1, 2, 3]);
     }
 
     #[test]
