@@ -128,11 +128,8 @@ pub fn caused_by<F: Future>(
     traceparent: Option<&str>,
     future: F,
 ) -> impl Future<Output = F::Output> {
-    let mut headers = http::HeaderMap::new();
-    if let Some(value) = traceparent.and_then(|text| HeaderValue::from_str(text).ok()) {
-        headers.insert(crate::trace::TRACEPARENT, value);
-    }
-    let call = Trace::from_headers(&headers).map(|trace| {
+    let trace = traceparent.and_then(|text| Trace::parse(text.as_bytes()));
+    let call = trace.map(|trace| {
         Arc::new(Call {
             deadline: None,
             trace,

@@ -106,7 +106,12 @@ pub(crate) fn accept(headers: &mut HeaderMap) -> bool {
 /// # Errors
 /// UNIMPLEMENTED, with what is known, for an encoding that is not.
 pub(crate) fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Status> {
-    let name = match headers.get(&ENCODING).map(HeaderValue::as_bytes) {
+    read(headers.get(&ENCODING))
+}
+
+/// The same by the header itself.
+pub(crate) fn read(header: Option<&HeaderValue>) -> Result<Option<Encoding>, Status> {
+    let name = match header.map(HeaderValue::as_bytes) {
         None | Some(b"identity") => return Ok(None),
         Some(name) => name,
     };

@@ -3,7 +3,7 @@
 //! once, where a chain of calls begins, and everything the call causes inherits
 //! it, so that one user's request is not half served.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use crate::proto;
 
@@ -46,8 +46,8 @@ impl Criticality {
 
     /// What the header says. A name that is not known is treated as absent: a
     /// newer peer may know more classes.
-    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let name = headers.get(&HEADER)?.as_bytes();
+    pub(crate) fn read(header: &HeaderValue) -> Option<Self> {
+        let name = header.as_bytes();
         Self::ALL.into_iter().find(|class| class.name().as_bytes() == name)
     }
 
@@ -85,17 +85,14 @@ mod tests {
     #[test]
     fn a_class_survives_the_wire() {
         for class in Criticality::ALL {
-            let headers = HeaderMap::from_iter([(HEADER, class.header())]);
-            assert_eq!(Criticality::from_headers(&headers), Some(class));
+            assert_eq!(Criticality::read(&class.header()), Some(class));
         }
     }
 
     #[test]
     fn an_unknown_class_is_no_class() {
         let value = HeaderValue::from_static("MOST_CRITICAL");
-        let headers = HeaderMap::from_iter([(HEADER, value)]);
-        assert_eq!(Criticality::from_headers(&headers), None);
-        assert_eq!(Criticality::from_headers(&HeaderMap::new()), None);
+        assert_eq!(Criticality::read(&value), None);
     }
 
     #[test]

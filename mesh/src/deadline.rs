@@ -13,9 +13,11 @@ pub const HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 /// # Errors
 /// A value that is not 1 to 8 digits and a unit.
 pub fn parse(headers: &HeaderMap) -> Result<Option<Duration>, InvalidTimeout> {
-    let Some(value) = headers.get(&HEADER) else {
-        return Ok(None);
-    };
+    headers.get(&HEADER).map(read).transpose()
+}
+
+/// The time in the header's value.
+pub(crate) fn read(value: &HeaderValue) -> Result<Duration, InvalidTimeout> {
     let [digits @ .., unit] = value.as_bytes() else {
         return Err(InvalidTimeout);
     };
@@ -23,16 +25,15 @@ pub fn parse(headers: &HeaderMap) -> Result<Option<Duration>, InvalidTimeout> {
         return Err(InvalidTimeout);
     }
     let number = digits.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-    let timeout = match unit {
-        b'H' => Duration::from_secs(number * 3_600),
-        b'M' => Duration::from_secs(number * 60),
-        b'S' => Duration::from_secs(number),
-        b'm' => Duration::from_millis(number),
-        b'u' => Duration::from_micros(number),
-        b'n' => Duration::from_nanos(number),
-        _ => return Err(InvalidTimeout),
-    };
-    Ok(Some(timeout))
+    match unit {
+        b'H' => Ok(Duration::from_secs(number * 3_600)),
+        b'M' => Ok(Duration::from_secs(number * 60)),
+        b'S' => Ok(Duration::from_secs(number)),
+        b'm' => Ok(Duration::from_millis(number)),
+        b'u' => Ok(Duration::from_micros(number)),
+        b'n' => Ok(Duration::from_nanos(number)),
+        _ => Err(InvalidTimeout),
+    }
 }
 
 /// The header's value in the finest unit that its eight digits hold, rounded

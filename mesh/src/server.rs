@@ -11,6 +11,7 @@ mod answer;
 mod connection;
 mod guard;
 mod handle;
+mod head;
 mod limits;
 mod outcome;
 pub(crate) mod overload;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 /// `traceparent`, level 1.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -35,11 +35,7 @@ impl Trace {
 
     /// Reads `traceparent`. A malformed one is treated as absent, as the
     /// specification demands (§3.2.2.3).
-    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        Self::parse(headers.get(&TRACEPARENT)?.as_bytes())
-    }
-
-    fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         // A later version may append fields behind a dash; `ff` is forbidden.
         let known =
             text.len() == 55 || (text.len() > 55 && text[55] == b'-' && &text[..2] != b"00");
@@ -47,8 +43,8 @@ impl Trace {
             return None;
         }
         let version = hex(&text[..2])?;
-        let id = hex(&text[3..35])?;
-        let span = u64::try_from(hex(&text[36..52])?).ok()?;
+        let id = u128::from(hex(&text[3..19])?) << 64 | u128::from(hex(&text[19..35])?);
+        let span = hex(&text[36..52])?;
         let flags = hex(&text[53..55])?;
         let valid = version != 0xff && id != 0 && span != 0;
         valid.then_some(Self { id, span, sampled: flags & 1 == 1 })
@@ -64,16 +60,28 @@ impl Trace {
     }
 }
 
-/// Lower-case hex only: upper case is malformed by the specification.
-fn hex(digits: &[u8]) -> Option<u128> {
-    digits.iter().try_fold(0, |sum, digit| {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(sum << 4 | u128::from(value))
-    })
+/// Digits by their characters; what is none has bits above a digit's four. Lower
+/// case only: upper case is malformed by the specification.
+const DIGITS: [u8; 256] = {
+    let mut digits = [0xff; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};
+
+/// The number that at most sixteen digits make. Read without a branch for each:
+/// this runs for every call.
+fn hex(digits: &[u8]) -> Option<u64> {
+    let (mut number, mut seen) = (0, 0);
+    for digit in digits {
+        let value = DIGITS[usize::from(*digit)];
+        seen |= value;
+        number = number << 4 | u64::from(value & 0xf);
+    }
+    (seen <= 0xf).then_some(number)
 }
 
 /// Fills `text` with the last digits of a number.

@@ -237,5 +237,7 @@ impl Body for ResponseBody {
 
 /// The code in `grpc-status`; a value that is no code is UNKNOWN.
 pub(crate) fn code_of(headers: &HeaderMap) -> Option<Code> {
-    Some(Code::from_bytes(headers.get("grpc-status")?.as_bytes()))
+    // Trailers are few: to compare each is less work than to hash the name.
+    let (_, status) = headers.iter().find(|(name, _)| name.as_str() == "grpc-status")?;
+    Some(Code::from_bytes(status.as_bytes()))
 }

@@ -14,7 +14,7 @@ use http_body::Frame;
 use tonic::{Status, body::Body};
 
 use super::{
-    ACCEPT_ENCODING, ENCODING, Encoding,
+    ENCODING, Encoding,
     frames::{Frames, PREFIX, framed},
 };
 
@@ -112,11 +112,12 @@ fn packed(headers: &mut HeaderMap, body: Body, packer: Packer) -> Body {
 pub(crate) struct Accepted(Option<HeaderValue>);
 
 impl Accepted {
-    pub(crate) fn by(headers: &HeaderMap) -> Self {
-        Self(headers.get(&ACCEPT_ENCODING).cloned())
+    /// By the header `grpc-accept-encoding`.
+    pub(crate) fn by(header: Option<&HeaderValue>) -> Self {
+        Self(header.cloned())
     }
 
-    fn best(&self, wanted: Option<Encoding>) -> Option<Encoding> {
+    pub(crate) fn best(&self, wanted: Option<Encoding>) -> Option<Encoding> {
         let names = self.0.as_ref()?.as_bytes().split(|byte| *byte == b',');
         let accepted: Vec<Encoding> =
             names.filter_map(|name| Encoding::named(name.trim_ascii())).collect();
@@ -207,7 +208,7 @@ mod tests {
 
     fn accepted(value: &'static str) -> Accepted {
         let value = HeaderValue::from_static(value);
-        Accepted::by(&HeaderMap::from_iter([(ACCEPT_ENCODING, value)]))
+        Accepted::by(Some(&value))
     }
 
     /// Flags of three messages of 100, 10 and 100 bytes, and the encoding's name.

@@ -9,54 +9,50 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, header};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::Shared;
+use super::{Shared, head::Head};
 use crate::{
     Criticality, access,
     call::{Call, Caller},
     channel::deadline_exceeded,
     contract::Method,
-    deadline,
-    identity::{self, TokenError, process},
+    identity::{self, TokenError},
     status,
     trace::{self, Trace},
 };
-
-/// How often a call was tried before (gRFC A6).
-static PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 
 /// Admits a call that came at `now`, or refuses it.
 pub(super) async fn admit(
     shared: &Shared,
     method: Option<&Method>,
     place: Trace,
+    head: &Head,
     headers: &HeaderMap,
     now: Instant,
 ) -> Result<Arc<Call>, Status> {
-    let deadline = deadline_of(method, headers)?.map(|timeout| now + timeout);
-    let (caller, token) = authenticate(shared, headers).await?;
+    let deadline = deadline_of(method, head)?.map(|timeout| now + timeout);
+    let (caller, token) = authenticate(shared, head, headers).await?;
     if let Some(method) = method {
         access::admit(&method.access, &caller, token.as_ref())?;
     }
     let own = method.map(|method| method.criticality).unwrap_or_default();
-    let asked = Criticality::from_headers(headers);
-    let class = Criticality::admitted(asked, own, caller.service.is_some());
-    let passed = |name| {
-        let value: Option<&HeaderValue> = headers.get(name);
+    let class = Criticality::admitted(head.asked, own, caller.service.is_some());
+    let passed = |there: bool, name: HeaderName| {
+        let value = if there { headers.get(name) } else { None };
         value.filter(|value| value.len() <= trace::MAX_PASSED_BYTES).cloned()
     };
     Ok(Arc::new(Call {
         deadline,
         trace: place,
         // Only what verified here is passed on.
-        authorization: caller.user.is_some().then(|| passed(&header::AUTHORIZATION)).flatten(),
-        tracestate: passed(&trace::TRACESTATE),
-        baggage: passed(&trace::BAGGAGE),
+        authorization: passed(caller.user.is_some(), header::AUTHORIZATION),
+        tracestate: passed(head.tracestate, trace::TRACESTATE),
+        baggage: passed(head.baggage, trace::BAGGAGE),
         criticality: Some(class),
-        repeated: headers.contains_key(&PREVIOUS_ATTEMPTS),
+        repeated: head.repeated,
         received: AtomicU64::new(0),
         gave_up: AtomicBool::new(false),
         caller,
@@ -65,8 +61,8 @@ pub(super) async fn admit(
 
 /// How long a call may last: what its caller asks for, at most what its contract
 /// allows.
-fn deadline_of(method: Option<&Method>, headers: &HeaderMap) -> Result<Option<Duration>, Status> {
-    let asked = deadline::parse(headers).map_err(|error| {
+fn deadline_of(method: Option<&Method>, head: &Head) -> Result<Option<Duration>, Status> {
+    let asked = head.timeout.map_err(|error| {
         status::refuse(Code::InvalidArgument, "INVALID_TIMEOUT", error.to_string())
     })?;
     let allowed = method.and_then(|method| method.deadline);
@@ -81,13 +77,17 @@ fn deadline_of(method: Option<&Method>, headers: &HeaderMap) -> Result<Option<Du
 /// does not verify is only fatal where a user is asked for.
 async fn authenticate(
     shared: &Shared,
+    head: &Head,
     headers: &HeaderMap,
 ) -> Result<(Caller, Option<TokenError>), Status> {
-    let service = match (headers.get(&process::HEADER), &shared.mesh_key) {
+    let service = match (&head.proof, &shared.mesh_key) {
         (Some(proof), Some(key)) => Some(key.verify(proof, identity::unix_now())?),
         _ => None,
     };
-    let user = match (identity::bearer(headers), &shared.verifier) {
+    // Which of several tokens counts is for `bearer` to say.
+    let token =
+        if head.authorization { identity::bearer(headers) } else { Err(TokenError::Missing) };
+    let user = match (token, &shared.verifier) {
         // Boxed: fetching a key is rare and its future large, and every call
         // would carry it.
         (Ok(token), Some(verifier)) => Box::pin(verifier.verify(token)).await,

@@ -12,17 +12,18 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use h2::{RecvStream, server::SendResponse};
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response};
 use http_body::Body as _;
 use tokio::time::Instant;
 use tonic::{Code, Status};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{
     Shared,
     admit::admit,
     answer::{Unsent, end, refuse, repeat_once, send, shorten},
     drained,
+    head::Head,
     outcome::Outcome,
     overload::Place,
     request::RequestBody,
@@ -32,7 +33,7 @@ use crate::{
     Criticality,
     call::{self, Call},
     channel::{code_of, deadline_exceeded},
-    compression::{self, Accepted},
+    compression,
     contract::Method,
     status,
     telemetry::span,
@@ -45,27 +46,15 @@ pub(super) async fn call(
     shared: Arc<Shared>,
     peer: SocketAddr,
     request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
+    respond: SendResponse<Bytes>,
 ) {
-    if let Some(refusal) = not_grpc(&request) {
-        // The peer may be gone already; then there is nobody to tell.
-        let _ = respond.send_response(refusal, true);
+    let Some((mut work, span)) = Work::begin(&shared, peer, request, respond) else {
         return;
-    }
-    let started = Instant::now();
-    let path = request.uri().path();
-    let route = shared.routes.route(path);
-    let parent = Trace::from_headers(request.headers());
-    let (span, place) = span::serving(path, parent, shared.trace_ratio);
-    let outcome = Outcome::new(&shared, route.method, path, peer, span.clone(), place, started);
-    let most = shared.limits.max_message_bytes;
-    let method = route.method.map(AsRef::as_ref);
-    let request = request.map(|stream| RequestBody::new(stream, method, most));
-    let mut work = Work { shared: &shared, route, request: Some(request), respond, outcome };
+    };
 
     // The span surrounds the handler even when nobody records it: its own spans
     // would otherwise be children of the connection's.
-    work.serve(place, started).instrument(span).await;
+    work.serve().instrument(span).await;
 }
 
 /// A call at work. What its steps share stands here and not in their futures,
@@ -73,6 +62,9 @@ pub(super) async fn call(
 struct Work<'a> {
     shared: &'a Shared,
     route: Route<'a>,
+    head: Head,
+    place: Trace,
+    started: Instant,
     /// Until the handler has it.
     request: Option<Request<RequestBody>>,
     respond: SendResponse<Bytes>,
@@ -83,38 +75,57 @@ struct Work<'a> {
 struct Terms {
     deadline: Option<Instant>,
     class: Criticality,
-    accepted: Accepted,
 }
 
 impl<'a> Work<'a> {
-    async fn serve(&mut self, place: Trace, started: Instant) {
-        let (terms, call) = match self.admit(place, started).await {
+    /// Up to the first wait; `None` when the request is no call and has been
+    /// refused. No `async`: what is borrowed here would stay in the task.
+    fn begin(
+        shared: &'a Shared,
+        peer: SocketAddr,
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+    ) -> Option<(Self, Span)> {
+        let head = Head::of(request.headers());
+        if let Some(refusal) = not_grpc(&head, request.method()) {
+            // The peer may be gone already; then there is nobody to tell.
+            let _ = respond.send_response(refusal, true);
+            return None;
+        }
+        let started = Instant::now();
+        let path = request.uri().path();
+        let route = shared.routes.route(path);
+        let (span, place) = span::serving(path, head.parent, shared.trace_ratio);
+        let outcome = Outcome::new(shared, route.method, path, peer, span.clone(), place, started);
+        let most = shared.limits.max_message_bytes;
+        let method = route.method.map(AsRef::as_ref);
+        let request = request.map(|stream| RequestBody::new(stream, method, most));
+        let request = Some(request);
+        Some((Self { shared, route, head, place, started, request, respond, outcome }, span))
+    }
+
+    async fn serve(&mut self) {
+        let (terms, call) = match self.admit().await {
             Ok(admitted) => admitted,
             Err(status) => return self.refuse(&status),
         };
         call::handling(call, self.answer(terms)).await;
     }
 
-    async fn admit(
-        &mut self,
-        place: Trace,
-        started: Instant,
-    ) -> Result<(Terms, Arc<Call>), Status> {
+    async fn admit(&mut self) -> Result<(Terms, Arc<Call>), Status> {
         let request = self.request.as_mut().expect("no handler has it yet");
-        if let Some(encoding) = compression::encoding(request.headers())? {
+        if let Some(encoding) = self.head.encoding.clone()? {
             request.body_mut().packed_with(encoding);
             // Unpacked here; the handler's codec must not look for what is gone.
             request.headers_mut().remove(compression::ENCODING);
         }
         let method = self.route.method.map(AsRef::as_ref);
-        let call = admit(self.shared, method, place, request.headers(), started).await?;
+        let call =
+            admit(self.shared, method, self.place, &self.head, request.headers(), self.started)
+                .await?;
         request.body_mut().belongs_to(call.clone());
         self.outcome.call = Some(call.clone());
-        let terms = Terms {
-            deadline: call.deadline,
-            class: call.criticality.unwrap_or_default(),
-            accepted: Accepted::by(request.headers()),
-        };
+        let terms = Terms { deadline: call.deadline, class: call.criticality.unwrap_or_default() };
         Ok((terms, call))
     }
 
@@ -167,11 +178,12 @@ impl<'a> Work<'a> {
         };
         let (mut head, body) = response.into_parts();
         let from = self.shared.limits.compress_from;
-        let body = compression::pack_response(&mut head, body, &terms.accepted, from);
+        let body = compression::pack_response(&mut head, body, &self.head.accepted, from);
         head.version = http::Version::HTTP_2;
-        let refusal = code_of(&head.headers);
-        let _place = place.answered(refusal.is_none_or(|code| code == Code::Ok));
         let ends = body.is_end_stream();
+        // Before messages there is no status.
+        let refusal = if ends { code_of(&head.headers) } else { None };
+        let _place = place.answered(refusal.is_none_or(|code| code == Code::Ok));
         if ends {
             shorten(&mut head.headers);
         }
@@ -260,14 +272,10 @@ async fn expiry(deadline: Option<Instant>, shared: &Shared) -> Status {
 }
 
 /// What the HTTP specification of gRPC asks to be refused as HTTP.
-fn not_grpc(request: &Request<RecvStream>) -> Option<Response<()>> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let grpc = content_type.is_some_and(|value| {
-        value.starts_with(b"application/grpc") && matches!(value.get(16), None | Some(b'+' | b';'))
-    });
-    let status = if !grpc {
+fn not_grpc(head: &Head, method: &http::Method) -> Option<Response<()>> {
+    let status = if !head.grpc {
         http::StatusCode::UNSUPPORTED_MEDIA_TYPE
-    } else if request.method() != http::Method::POST {
+    } else if method != http::Method::POST {
         http::StatusCode::METHOD_NOT_ALLOWED
     } else {
         return None;
