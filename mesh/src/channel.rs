@@ -7,6 +7,7 @@
 //! its balancer picks dead endpoints, and the GOAWAY's last stream id, which
 //! proves that a request was not processed, does not reach it.
 
+mod attempt;
 mod attempts;
 mod balance;
 mod breaker;
@@ -18,6 +19,7 @@ mod endpoint;
 mod failure;
 pub(crate) mod hash;
 mod head;
+mod hedging;
 #[cfg(all(test, feature = "loom"))]
 mod interleavings;
 mod key;
@@ -29,6 +31,7 @@ mod outlier;
 pub(crate) mod payload;
 mod permit;
 mod pool;
+mod race;
 mod report;
 mod response;
 mod ring;
@@ -53,7 +56,10 @@ use tokio::runtime::Handle;
 use tonic::{Status, body::Body};
 
 pub use self::response::ResponseBody;
-use self::{budget::Budget, bulkhead::Bulkhead, pool::Pool, report::Report, subset::Standpoint};
+use self::{
+    budget::Budget, bulkhead::Bulkhead, hedging::Hedging, pool::Pool, report::Report,
+    subset::Standpoint,
+};
 pub(crate) use self::{
     failure::{UNPROCESSED, deadline_exceeded},
     limits::limits,
@@ -97,6 +103,7 @@ pub(crate) struct Shared {
     authority: Authority,
     pool: Pool,
     budget: Budget,
+    hedging: Hedging,
     bulkhead: Bulkhead,
     destination: Arc<Destination>,
     common: Common,
@@ -153,6 +160,7 @@ impl Channel {
                 common.network.clone(),
             ),
             budget: Budget::default(),
+            hedging: Hedging::default(),
             bulkhead: Bulkhead::default(),
             destination,
             common,

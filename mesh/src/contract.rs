@@ -4,6 +4,7 @@
 
 mod explain;
 mod hash_key;
+mod hedge;
 mod limits;
 mod options;
 mod paths;
@@ -16,6 +17,7 @@ use prost_types::method_options::IdempotencyLevel;
 pub use self::{
     explain::{Explanation, Sources, explain},
     hash_key::{FieldKey, HashKey},
+    hedge::Hedge,
     limits::{Amount, Limit, limits},
     options::Source,
 };
@@ -51,6 +53,8 @@ pub struct Method {
     pub idempotency: Idempotency,
     /// How a failed call is repeated.
     pub retry: Retry,
+    /// When a call that is late is made once more; `None` where it is not.
+    pub hedge: Option<Hedge>,
     /// Who may call.
     pub access: Access,
     /// How much a call matters where no caller says it.
@@ -218,6 +222,8 @@ impl Method {
 
         let deadline = duration(policy.deadline, "deadline").map_err(wrong)?;
         let retry = compile_retry(policy.retry).map_err(wrong)?;
+        let hedge = policy.hedge.map(|hedge| Hedge::compile(&hedge, descriptor)).transpose();
+        let hedge = hedge.map_err(wrong)?.flatten();
         let hash_key = policy.hash_key.as_ref();
         let hash_key = hash_key.map(|key| HashKey::compile(key, descriptor)).transpose();
         let hash_key = hash_key.map_err(wrong)?;
@@ -229,6 +235,7 @@ impl Method {
             deadline: deadline.filter(|deadline| !deadline.is_zero()),
             idempotency: idempotency(descriptor),
             retry,
+            hedge,
             criticality: Criticality::of_policy(&policy).unwrap_or_default(),
             hash_key,
             access: policy.access.map(Access::from).unwrap_or_default(),

@@ -41,6 +41,10 @@ service OrdersService {
     option idempotency_level = NO_SIDE_EFFECTS;
     option (titan.mesh.v1.policy) = {deadline: {}};
   }
+  rpc Hedged(Order) returns (Order) {
+    option idempotency_level = NO_SIDE_EFFECTS;
+    option (titan.mesh.v1.policy) = {hedge: {}};
+  }
   rpc Keyed(Order) returns (Order) {
     option (titan.mesh.v1.policy) = {hash_key: {field: "name"}};
   }
@@ -131,6 +135,54 @@ fn the_key_of_a_method_is_told_and_a_key_that_does_not_exist_is_refused() {
         let policy = matches!(&refused, Err(contract::ContractError::Policy { method, .. })
             if method == "/shop.v1.OrdersService/Keyed");
         assert!(policy, "{key:?}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_hedge_is_told_with_its_defaults() {
+    let Explanation { method, sources, .. } = explain("OrdersService", "Hedged");
+    assert_eq!(method.hedge, Some(contract::Hedge { max_attempts: 2, delay: None }));
+    assert_eq!(sources.hedge, Source::Method);
+    let none = explain("OrdersService", "Own");
+    assert_eq!((none.method.hedge, none.sources.hedge), (None, Source::Mesh));
+}
+
+#[test]
+fn a_service_hedges_those_of_its_methods_that_can_be() {
+    let all = METHODS.replace("criticality: CRITICALITY_SHEDDABLE\n", "hedge: {max_attempts: 3}\n");
+    let all = all.replace("{hedge: {}}", "{hedge: {max_attempts: 1}}");
+    let set = compile(&format!("{HEADER}{all}"));
+    let contracts = Contracts::load(&[&set]).unwrap();
+    let of =
+        |name: &str| contracts.method(&format!("/shop.v1.OrdersService/{name}")).unwrap().hedge;
+    assert_eq!(of("Own"), Some(contract::Hedge { max_attempts: 3, delay: None }));
+    // Not idempotent, streams, forbids it.
+    assert_eq!([of("Silent"), of("Lasting"), of("Hedged")], [None; 3]);
+}
+
+#[test]
+fn a_hedge_that_cannot_be_is_refused() {
+    for (method, hedge) in [
+        ("Keyed(Order) returns (Order) {\n", "{}"),
+        ("Hedged(stream Order) returns (Order) {\n", "{}"),
+        ("Hedged(Order) returns (stream Order) {\n", "{}"),
+        ("Hedged(Order) returns (Order) {\n", "{max_attempts: 4}"),
+        ("Hedged(Order) returns (Order) {\n", "{delay: {}}"),
+        ("Hedged(Order) returns (Order) {\n", "{delay: {seconds: -1}}"),
+    ] {
+        let name = method.split('(').next().unwrap();
+        let wrong = METHODS
+            .replace("{hash_key: {field: \"name\"}}", "{}")
+            .replace(&format!("{name}(Order) returns (Order) {{\n"), method)
+            .replace("policy) = {hedge: {}}", "policy) = {}");
+        let at = wrong.find(method).unwrap();
+        let (before, after) = wrong.split_at(at);
+        let after = after.replacen("policy) = {}", &format!("policy) = {{hedge: {hedge}}}"), 1);
+        let set = compile(&format!("{HEADER}{before}{after}"));
+        let refused = Contracts::load(&[&set]);
+        let policy = matches!(&refused, Err(contract::ContractError::Policy { method, .. })
+            if *method == format!("/shop.v1.OrdersService/{name}"));
+        assert!(policy, "{method} {hedge}: {refused:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh::contract::{Access, Amount, Explanation, Idempotency, Limit, Source};
+use mesh::contract::{Access, Amount, Explanation, Hedge, Idempotency, Limit, Source};
 use serde_json::{Value, json};
 
 use super::Fact;
@@ -33,6 +33,9 @@ pub(super) fn facts(explanation: &Explanation, stated_by: &str) -> Vec<Fact> {
     if let Some(key) = &method.hash_key {
         let text = format!("{key}: calls with the same one go to the same instance");
         facts.push(fact("hash_key", (key.to_string().into(), text), sources.hash_key));
+    }
+    if let Some(hedge) = &method.hedge {
+        facts.push(fact("hedge", hedged(hedge), sources.hedge));
     }
     // Nothing is waited for before an attempt that is not made.
     if attempts > 1 {
@@ -69,6 +72,16 @@ fn idempotency(level: Idempotency, streamed: bool) -> (Value, String) {
         (true, true) => "repeated when UNAVAILABLE, unless a part of its stream was sent",
     };
     (name.into(), format!("{name}: {repetition}"))
+}
+
+fn hedged(hedge: &Hedge) -> (Value, String) {
+    let attempts = hedge.max_attempts;
+    let (delay, late) = match hedge.delay {
+        Some(delay) => time(delay),
+        None => (Value::Null, "the 95th percentile of its latest calls".to_owned()),
+    };
+    let text = format!("{attempts} attempts, the next one elsewhere after {late}");
+    (json!({"max_attempts": attempts, "delay": delay}), text)
 }
 
 fn admitted(access: &Access) -> (Value, String) {

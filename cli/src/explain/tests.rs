@@ -27,6 +27,7 @@ service OrdersService {
     };
     option (titan.mesh.v1.policy) = {
       retry: {max_attempts: 3}
+      hedge: {delay: {nanos: 50000000}}
       access: {public: true}
     };
   }
@@ -65,13 +66,14 @@ shop.v1.OrdersService/GetOrder
 unary: shop.v1.Order -> shop.v1.Order
 
 Policy
-  deadline           5s                                          service default
-  access             public: anyone                              {method}
-  criticality        CRITICAL                                    mesh default
-  idempotency_level  NO_SIDE_EFFECTS: repeated when UNAVAILABLE  {method}
-  max_attempts       3                                           {method}
-  initial_backoff    25ms                                        mesh default
-  max_backoff        250ms                                       mesh default
+  deadline           5s                                             service default
+  access             public: anyone                                 {method}
+  criticality        CRITICAL                                       mesh default
+  idempotency_level  NO_SIDE_EFFECTS: repeated when UNAVAILABLE     {method}
+  max_attempts       3                                              {method}
+  hedge              2 attempts, the next one elsewhere after 50ms  {method}
+  initial_backoff    25ms                                           mesh default
+  max_backoff        250ms                                          mesh default
 
 HTTP
   GET /v1/{{name=orders/*}}                 {method}
@@ -121,6 +123,10 @@ fn json_has_values_that_programs_read() {
     );
     assert_eq!(json["policy"]["initial_backoff"]["value"], "0.025s");
     assert_eq!(json["policy"]["access"]["value"], serde_json::json!({"public": true}));
+    assert_eq!(
+        json["policy"]["hedge"]["value"],
+        serde_json::json!({"max_attempts": 2, "delay": "0.05s"})
+    );
     assert_eq!(json["http"][1]["value"], "POST /v1/find");
     assert_eq!(json["rules"][0]["rule"], "string.pattern");
     assert_eq!(json["limits"]["pick_timeout"]["value"], "2s");

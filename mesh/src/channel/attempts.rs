@@ -1,4 +1,4 @@
-//! One call: its deadline, its headers, and its attempts.
+//! One call: its deadline, its headers, and how often it is attempted.
 
 use std::{
     pin::{Pin, pin},
@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, Request, Response, uri::PathAndQuery};
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
@@ -15,20 +14,21 @@ use tracing::Instrument as _;
 
 use super::{
     Carried, Shared,
+    attempt::Answer,
     failure::{self, Failure, Pushback, Sent, UNPROCESSED},
     head::{Context, Head},
+    hedging::Hedged,
     key::{self, Keyed},
     outcome::Outcome,
     payload::Payload,
-    permit::{Ask, Permit, Shape},
-    pool::Unpicked,
-    response::{Incoming, ResponseBody, Upload, code_of},
+    permit::{Ask, Shape},
+    response::{Incoming, ResponseBody, code_of},
 };
 use crate::{
     backoff::Backoff,
     call, compression,
     contract::{Method, Retry},
-    deadline, status,
+    deadline,
     telemetry::span,
 };
 
@@ -42,13 +42,15 @@ pub(super) const MAX_REFUSED: u32 = 3;
 
 /// A call that is about to be made.
 pub(super) struct Attempts {
-    head: Head,
-    ask: Ask,
+    pub(super) head: Head,
+    pub(super) ask: Ask,
     keyed: Option<Keyed>,
     repeatable: bool,
     /// The call that is being handled is itself a repetition.
     below_repetition: bool,
     retry: Retry,
+    /// Boxed, since most methods are not hedged.
+    pub(super) hedged: Option<Box<Hedged>>,
 }
 
 /// What becomes of a call.
@@ -102,11 +104,14 @@ impl Call {
             return Err(shared.full());
         };
         outcome.hold(room);
-        let method = method.as_deref();
+        let record = method;
+        let method = record.as_deref();
         let deadline = deadline_of(&head.headers, method, handled.as_deref(), now);
         let below_repetition = handled.as_ref().is_some_and(|call| call.repeated);
         let repeatable =
             method.is_some_and(|method| method.idempotency.repeatable()) && !below_repetition;
+        let hedged = record.as_ref().filter(|_| repeatable);
+        let hedged = hedged.and_then(|method| shared.hedging.begin(method));
         let retry = method.map(|method| method.retry).unwrap_or_default();
         let body = compression::pack_request(&mut head.headers, &mut head.extensions, body);
         let max = shared.common.max_message_bytes;
@@ -114,7 +119,7 @@ impl Call {
         let context = Context { shared, carried, handled, place };
         let (head, unpacks) = Head::new(head.headers, path, context);
         let ask = Ask { key, ..Ask::new(deadline, shape) };
-        let attempts = Attempts { head, ask, keyed, repeatable, below_repetition, retry };
+        let attempts = Attempts { head, ask, keyed, repeatable, below_repetition, retry, hedged };
         Ok(Self { attempts, body, outcome, limit: unpacks.then_some(max) })
     }
 
@@ -182,13 +187,6 @@ fn deadline_of(
     [asked, allowed, left].into_iter().flatten().min()
 }
 
-/// A response whose body has not been read.
-struct Answer {
-    response: Response<h2::RecvStream>,
-    permit: Permit,
-    upload: Option<Upload>,
-}
-
 impl Attempts {
     async fn make(&mut self, body: Body) -> Result<Answer, Status> {
         let mut payload = Payload::of(body).await?;
@@ -200,7 +198,11 @@ impl Attempts {
         }
         self.shared().budget.earn();
         loop {
-            let failure = match self.attempt(&mut payload, attempts - 1).await {
+            let attempted = match self.hedged {
+                None => self.attempt(&mut payload, attempts - 1).await,
+                Some(_) => Box::pin(self.race(&mut payload, &mut attempts)).await,
+            };
+            let failure = match attempted {
                 Ok(mut answer) => match self.refusal(&mut answer.response) {
                     None => return Ok(answer),
                     Some(failure) => failure,
@@ -251,7 +253,7 @@ impl Attempts {
     }
 
     /// The failure in a response that asks for repetition.
-    fn refusal(&self, response: &mut Response<h2::RecvStream>) -> Option<Failure> {
+    pub(super) fn refusal(&self, response: &mut Response<h2::RecvStream>) -> Option<Failure> {
         let headers = response.headers_mut();
         let refused = match code_of(headers)? {
             Code::Unavailable => self.repeatable,
@@ -261,67 +263,7 @@ impl Attempts {
         refused.then(|| Failure::declared(headers))
     }
 
-    fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Shared {
         self.head.shared()
-    }
-
-    /// Sends the request once and waits for the response's headers.
-    async fn attempt(&mut self, payload: &mut Payload, previous: u32) -> Result<Answer, Failure> {
-        let picked = self.shared().pool.pick(&self.ask, &self.shared().bulkhead).await;
-        let mut permit = picked.map_err(|why| self.unpicked(why))?;
-        self.ask.avoid.add(permit.instance());
-        let mut sender = permit.connection.sender();
-        if let Err(error) = std::future::poll_fn(|cx| sender.poll_ready(cx)).await {
-            permit.connection.retire();
-            return Err(Failure::unsent(&error));
-        }
-        // As late as possible: what was spent waiting is not left to the server.
-        let left = self.ask.deadline.map(|at| at.saturating_duration_since(permit.began()));
-        let first = permit.connection.introduce();
-        let request = self.head.request(previous, left, first);
-        let sending = payload.take().expect("an attempt is made only with something to send");
-        let (response, stream) = match sender.send_request(request, false) {
-            Ok(opened) => opened,
-            Err(error) => {
-                permit.connection.retire();
-                payload.restore(sending);
-                return Err(Failure::unsent(&error));
-            }
-        };
-        let upload = send(sending, stream);
-        match response.await {
-            Ok(response) => {
-                permit.answered(&response);
-                Ok(Answer { response, permit, upload })
-            }
-            Err(error) => {
-                permit.broke(&error, Instant::now());
-                Err(Failure::of_stream(&error))
-            }
-        }
-    }
-
-    fn unpicked(&self, why: Unpicked) -> Failure {
-        if why == Unpicked::Crowded {
-            return Failure::new(self.shared().full(), Sent::Nowhere);
-        }
-        let message = format!("no instance of {} can be reached", self.shared().app);
-        let status = status::refuse(Code::Unavailable, "NO_INSTANCE", message);
-        Failure::new(status, Sent::Nowhere)
-    }
-}
-
-fn send(payload: Payload, mut stream: h2::SendStream<Bytes>) -> Option<Upload> {
-    match payload {
-        Payload::Whole(message) => {
-            // An error means that the stream is gone, which the response tells.
-            let _ = stream.send_data(message, true);
-            None
-        }
-        Payload::Stream(streamed) => {
-            let task = tokio::spawn(streamed.send(stream));
-            Some(Upload(task.abort_handle()))
-        }
-        Payload::Spent => None,
     }
 }

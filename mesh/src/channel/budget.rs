@@ -17,24 +17,39 @@ pub(super) const MOST: i64 = 100 * COST;
 /// What a new channel starts with, so that its first failures are repeated.
 const INITIAL: i64 = 10 * COST;
 
+/// Every call that may be hedged earns this many: hedges may be a twentieth of
+/// them, which is what a 95th percentile asks for while nothing is wrong.
+pub(super) const EARNED_PER_HEDGED_CALL: i64 = 50;
+/// The most that is saved for hedges, since lateness of all of them at once is
+/// load, to which hedges would add.
+const MOST_HEDGES: i64 = 20 * COST;
+
 /// Tokens shared by all calls of one channel.
 #[derive(Debug)]
 pub(crate) struct Budget {
     tokens: AtomicI64,
+    earned: i64,
+    most: i64,
 }
 
+/// That of repetitions.
 impl Default for Budget {
     fn default() -> Self {
-        Self { tokens: AtomicI64::new(INITIAL) }
+        Self { tokens: AtomicI64::new(INITIAL), earned: EARNED_PER_CALL, most: MOST }
     }
 }
 
 impl Budget {
+    /// That of hedges. It starts with nothing: no call has failed.
+    pub(crate) fn of_hedges() -> Self {
+        Self { tokens: AtomicI64::new(0), earned: EARNED_PER_HEDGED_CALL, most: MOST_HEDGES }
+    }
+
     /// A call is made.
     pub(crate) fn earn(&self) {
         // Racing callers may pass the bound by a few tokens: nothing hangs on it.
-        if self.tokens.load(Relaxed) < MOST {
-            self.tokens.fetch_add(EARNED_PER_CALL, Relaxed);
+        if self.tokens.load(Relaxed) < self.most {
+            self.tokens.fetch_add(self.earned, Relaxed);
         }
     }
 
@@ -59,6 +74,18 @@ mod tests {
             repeated += u32::from(budget.spend());
         }
         assert_eq!(repeated, 1_000 / 5 + 10);
+    }
+
+    #[test]
+    fn hedges_are_never_more_than_a_twentieth_of_the_calls() {
+        let budget = Budget::of_hedges();
+        let mut hedges = 0;
+        for calls in 1..=2_000 {
+            budget.earn();
+            hedges += u32::from(budget.spend());
+            assert!(hedges <= calls / 20);
+        }
+        assert_eq!(hedges, 100);
     }
 
     #[test]

@@ -2,16 +2,16 @@
 
 use super::{
     attempts::{MAX_REFUSED, SLACK},
-    budget::{COST, EARNED_PER_CALL, MOST},
+    budget::{COST, EARNED_PER_CALL, EARNED_PER_HEDGED_CALL, MOST},
     bulkhead::{CALLS, STREAMS, WAITING},
     pool::PICK_TIMEOUT,
 };
 use crate::contract::{Amount, Limit};
 
 /// What bounds every call of a channel.
-pub(crate) fn limits() -> [Limit; 8] {
+pub(crate) fn limits() -> [Limit; 9] {
     let limit = |name, amount, bounds| Limit { name, amount, bounds, is_setting: false };
-    let percent = (EARNED_PER_CALL * 100 / COST).unsigned_abs();
+    let percent = |earned: i64| Amount::Percent((earned * 100 / COST).unsigned_abs());
     let count = |places: usize| Amount::Count(places as u64);
     let burst = (MOST / COST).unsigned_abs();
     [
@@ -22,10 +22,15 @@ pub(crate) fn limits() -> [Limit; 8] {
         ),
         limit(
             "retry_budget",
-            Amount::Percent(percent),
+            percent(EARNED_PER_CALL),
             "repetitions, of the calls to one application",
         ),
         limit("retry_burst", Amount::Count(burst), "repetitions that quiet times save up"),
+        limit(
+            "hedge_budget",
+            percent(EARNED_PER_HEDGED_CALL),
+            "hedges, of the calls to one application that may be hedged",
+        ),
         limit(
             "max_refused",
             Amount::Count(MAX_REFUSED.into()),

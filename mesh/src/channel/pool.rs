@@ -100,6 +100,11 @@ impl Pool {
         self.rotation.has_others(ask)
     }
 
+    /// An instance in rotation that the call has not tried; nobody is waited for.
+    pub(crate) fn pick_other(&self, ask: &Ask) -> Option<Permit> {
+        self.rotation.pick_other(ask)
+    }
+
     async fn wait(&self, ask: &Ask) -> Permit {
         loop {
             // Registered before the look, so that no change is missed between.

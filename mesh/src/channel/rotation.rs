@@ -4,6 +4,8 @@
 //! A call reads one snapshot and takes no lock. A new snapshot is made when an
 //! instance connects, leaves, or changes its breaker.
 
+mod pick;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -18,10 +20,10 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     balance::Candidate,
     breaker::{Cause, Change},
-    choice::{Choice, Choosable, OfThread, Offer},
+    choice::{Choice, Choosable, Offer},
     endpoint::Endpoint,
     outlier::{self, Routing},
-    permit::{Ask, Permit},
+    permit::Ask,
     report::{self, MAX_TOLD, Report},
     ring::{Ring, Seats},
     subset::Standpoint,
@@ -209,48 +211,6 @@ impl Rotation {
                 self.breaker_changed(endpoint, change);
             }
         }
-    }
-
-    /// An instance with a usable connection, if there is one: not of those whom
-    /// the call has tried, if there is another. Cancelling the call, that is
-    /// dropping the permit, gives everything back.
-    pub(crate) fn pick(&self, ask: &Ask) -> Option<Permit> {
-        let snapshot = self.snapshot.load();
-        let now = Instant::now();
-        let tick = self.epoch.tick(now);
-        let tried = |endpoint: &Endpoint| ask.avoid.contains(endpoint.standing.number);
-        let probe = |endpoint| self.probe(endpoint, ask, now);
-        let mut fresh = snapshot.ejected.iter().filter(|endpoint| !tried(endpoint));
-        if let Some(permit) = fresh.find_map(probe) {
-            return Some(permit);
-        }
-        let take = |endpoint: &Arc<Endpoint>| {
-            let permit = endpoint.acquire(ask, now)?;
-            if !ask.shape.is_stream() {
-                permit.endpoint().standing.score.picked(tick);
-            }
-            Some(permit)
-        };
-        let keyed =
-            ask.key.and_then(|key| snapshot.seats().pick(snapshot.view.ring(), key, ask, take));
-        keyed
-            .or_else(|| snapshot.called.pick(ask, tick, &mut OfThread, take))
-            .or_else(|| snapshot.ejected.iter().find_map(probe))
-    }
-
-    /// The one call at a time that tries an instance with an open breaker.
-    fn probe(&self, endpoint: &Arc<Endpoint>, ask: &Ask, now: Instant) -> Option<Permit> {
-        let tick = self.epoch.tick(now);
-        let breaker = &endpoint.standing.breaker;
-        if !breaker.reserve(tick) {
-            return None;
-        }
-        let permit = endpoint.acquire(ask, now).map(Permit::with_probe);
-        match &permit {
-            Some(_) => _ = self.destination.half_opened.fetch_add(1, Relaxed),
-            None => breaker.release(tick),
-        }
-        permit
     }
 
     /// What is known of the instances, the first [`MAX_TOLD`] by address.

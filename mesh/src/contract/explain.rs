@@ -31,6 +31,8 @@ pub struct Sources {
     pub initial_backoff: Source,
     /// Of `max_backoff` in [`Method::retry`].
     pub max_backoff: Source,
+    /// Of [`Method::hedge`]; of its absence, when the contract forbids it.
+    pub hedge: Source,
     /// Of [`Method::access`].
     pub access: Source,
     /// Of [`Method::criticality`].
@@ -72,6 +74,7 @@ pub fn explain(descriptor: &MethodDescriptor) -> Result<Explanation, ContractErr
         max_attempts: of_retry(retry.max_attempts != 0),
         initial_backoff: of_retry(retry.initial_backoff.is_some()),
         max_backoff: of_retry(retry.max_backoff.is_some()),
+        hedge: origins.hedge,
         access: origins.access,
         criticality: origins.criticality,
         hash_key: origins.hash_key,

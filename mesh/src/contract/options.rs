@@ -4,7 +4,7 @@
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor};
 
-use super::{ContractError, path};
+use super::{ContractError, hedge, path};
 use crate::{Criticality, proto};
 
 /// Who says a part of a method's policy.
@@ -26,6 +26,7 @@ pub(super) struct Origins {
     pub(super) access: Source,
     pub(super) criticality: Source,
     pub(super) hash_key: Source,
+    pub(super) hedge: Source,
 }
 
 /// The extensions that carry policies; absent where nobody has imported them.
@@ -57,6 +58,9 @@ impl Options {
         let (retry, of_retry) = over(own.retry, defaults.retry);
         let (access, of_access) = over(own.access, defaults.access);
         let (hash_key, of_hash_key) = over(own.hash_key, defaults.hash_key);
+        // What a service wants for its methods holds for those that can have it.
+        let of_service = defaults.hedge.filter(|_| hedge::unfit(method).is_none());
+        let (hedge, of_hedge) = over(own.hedge, of_service);
         let criticality = criticality.unwrap_or_default();
         let origins = Origins {
             deadline: of_deadline,
@@ -64,8 +68,9 @@ impl Options {
             access: of_access,
             criticality: of_criticality,
             hash_key: of_hash_key,
+            hedge: of_hedge,
         };
-        Ok((proto::Policy { deadline, retry, access, criticality, hash_key }, origins))
+        Ok((proto::Policy { deadline, retry, access, criticality, hash_key, hedge }, origins))
     }
 }
 

@@ -51,17 +51,23 @@ const BOUNDS_BYTES: [u64; 14] = [
 pub(crate) static OTHER: MethodMetrics = MethodMetrics {
     started: AtomicU64::new(0),
     in_flight: AtomicI64::new(0),
+    hedged: [const { AtomicU64::new(0) }; MOST_HEDGES],
     by_code: [const { OnceLock::new() }; CODES],
 };
 
 /// `Code` has seventeen values, 0 to 16.
 const CODES: usize = 17;
 
+/// Hedges of one call, by the contract's bound of three attempts.
+const MOST_HEDGES: usize = 2;
+
 /// The handles of one method on one side.
 #[derive(Debug, Default)]
 pub(crate) struct MethodMetrics {
     started: AtomicU64,
     in_flight: AtomicI64,
+    /// Calls that were hedged once, and twice.
+    hedged: [AtomicU64; MOST_HEDGES],
     by_code: [OnceLock<Box<Histogram>>; CODES],
 }
 
@@ -102,6 +108,11 @@ impl MethodMetrics {
         let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
         histogram.buckets[bucket].fetch_add(1, Relaxed);
         histogram.sum_micros.fetch_add(micros, Relaxed);
+    }
+
+    /// A call has ended that was hedged so often, which is at least once.
+    pub(crate) fn hedged(&self, hedges: usize) {
+        self.hedged[hedges.clamp(1, MOST_HEDGES) - 1].fetch_add(1, Relaxed);
     }
 
     /// A served call has ended; its messages had so many bytes, compressed.
@@ -170,9 +181,34 @@ fn side_page(page: &mut String, side: &str, used: &[(&str, &MethodMetrics)]) {
             histogram_lines(page, &duration, &labels, histogram);
         }
     }
+    if side == "client" {
+        hedges_page(page, used);
+    }
     if side == "server" {
         sizes_page(page, "sent", used, |histogram| &histogram.sent);
         sizes_page(page, "rcvd", used, |histogram| &histogram.received);
+    }
+}
+
+/// As gRFC A96 has it: calls that were not hedged are not in it.
+fn hedges_page(page: &mut String, used: &[(&str, &MethodMetrics)]) {
+    let name = "grpc_client_call_hedges";
+    head(page, name, "histogram", "Hedges of the calls that were hedged, by method.");
+    for (method, metrics) in used {
+        let (mut count, mut sum) = (0, 0);
+        let counts = metrics.hedged.each_ref().map(|counter| counter.load(Relaxed));
+        if counts.iter().sum::<u64>() == 0 {
+            continue;
+        }
+        let labels = format!("grpc_method=\"{method}\"");
+        for (hedges, calls) in (1_u64..).zip(counts) {
+            count += calls;
+            sum += calls * hedges;
+            line(page, format_args!("{name}_bucket{{{labels},le=\"{hedges}\"}} {count}"));
+        }
+        line(page, format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}"));
+        line(page, format_args!("{name}_sum{{{labels}}} {sum}"));
+        line(page, format_args!("{name}_count{{{labels}}} {count}"));
     }
 }
 

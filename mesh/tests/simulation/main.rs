@@ -6,6 +6,7 @@ mod attempts;
 mod chain;
 mod chaos;
 mod faults;
+mod hedging;
 mod ledger;
 mod peer;
 mod seeds;
