@@ -75,15 +75,20 @@ impl Arrival {
 /// # use mesh::proto::{key_service_client::KeyServiceClient, key_service_server::*, *};
 /// # #[derive(Clone)] struct Keys;
 /// # #[tonic::async_trait] impl KeyService for Keys {
-/// #     async fn list_keys(&self, _: tonic::Request<ListKeysRequest>)
-/// #         -> Result<tonic::Response<ListKeysResponse>, tonic::Status> { Ok(Default::default()) }
+/// #     async fn list_keys(
+/// #         &self,
+/// #         _: tonic::Request<ListKeysRequest>,
+/// #     ) -> Result<tonic::Response<ListKeysResponse>, tonic::Status> {
+/// #         Ok(tonic::Response::new(ListKeysResponse::default()))
+/// #     }
 /// # }
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let mesh = Mesh::simulated(1).await;
 /// let recorder = Recorder::new();
 /// let routes = Routes::new().add(recorder.around("keys", KeyServiceServer::new(Keys)));
 /// let _keys = mesh.serve("keys", mesh::DESCRIPTORS, routes).await;
-/// KeyServiceClient::new(mesh.app("caller").channel("keys")).list_keys(ListKeysRequest {}).await.unwrap();
+/// let mut client = KeyServiceClient::new(mesh.app("caller").channel("keys"));
+/// client.list_keys(ListKeysRequest {}).await.unwrap();
 /// let [only] = recorder.arrivals().try_into().unwrap();
 /// assert_eq!((only.attempt, only.end), (1, Some(End::Answered(tonic::Code::Ok))));
 /// # }
