@@ -135,7 +135,7 @@ mod tests {
     const TEXT: &str = "\
 positions: line
 events: Ir
-fl=(1) /work/mesh/src/channel.rs
+fl=(1) /home/titan/mesh/src/channel.rs
 fn=(1) call
 10 5
 fi=(2) /home/.cargo/registry/src/index/h2-0.4.20/src/lib.rs
