@@ -162,29 +162,31 @@ impl FieldPath {
     /// its tag; the last entry or element of many. Nothing when it does not
     /// occur, or the bytes are no message.
     pub(crate) fn last_in<'w>(&self, programs: &Programs, wire: &'w [u8]) -> Option<&'w [u8]> {
-        let mut found = None;
-        let (step, rest) = self.steps.split_first()?;
-        let number = field(programs, *step).number;
-        let mut wire = Wire::new(wire);
-        while !wire.is_done() {
-            let key = wire.key().ok()?;
-            let start = wire.at;
-            if key.number != number {
-                wire.skip(key).ok()?;
-            } else if !rest.is_empty() {
-                let inner = wire.length().ok()?;
-                let inner = FieldPath { steps: rest.to_vec(), ..self.clone() }
-                    .last_in(programs, inner.bytes);
-                found = inner.or(found);
-            } else if key.wire_type == WireType::Length {
-                found = Some(wire.length().ok()?.bytes);
-            } else {
-                wire.skip(key).ok()?;
-                found = Some(&wire.bytes[start..wire.at]);
-            }
-        }
-        found
+        last_of(programs, &self.steps, wire)
     }
+}
+
+fn last_of<'w>(programs: &Programs, steps: &[(u32, usize)], wire: &'w [u8]) -> Option<&'w [u8]> {
+    let mut found = None;
+    let (step, rest) = steps.split_first()?;
+    let number = field(programs, *step).number;
+    let mut wire = Wire::new(wire);
+    while !wire.is_done() {
+        let key = wire.key().ok()?;
+        let start = wire.at;
+        if key.number != number {
+            wire.skip(key).ok()?;
+        } else if !rest.is_empty() {
+            let inner = wire.length().ok()?;
+            found = last_of(programs, rest, inner.bytes).or(found);
+        } else if key.wire_type == WireType::Length {
+            found = Some(wire.length().ok()?.bytes);
+        } else {
+            wire.skip(key).ok()?;
+            found = Some(&wire.bytes[start..wire.at]);
+        }
+    }
+    found
 }
 
 fn field(programs: &Programs, (message, index): (u32, usize)) -> &Field {
