@@ -205,7 +205,7 @@ impl Snapshot {
         let Some(service) = self.pool.get_service_by_name(service) else { return Ok(()) };
         for method in service.methods() {
             let rpc = Arc::new(Rpc::new(app, method));
-            let target = |binding: &_| Target::new(&rpc, binding);
+            let target = |binding: &_| Target::new(&self.codec, &rpc, binding);
             self.routes.add(&rpc.method, &[], target)?;
             self.rpcs.insert(rpc.path.as_str().to_owned(), rpc);
         }

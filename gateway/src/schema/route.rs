@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use prost_reflect::FieldDescriptor;
-use transcode::bind::{Binding, Body};
+use transcode::{
+    Schema,
+    bind::{Binding, Body},
+};
 
 use super::{Rpc, etag::Etag};
 
@@ -22,11 +25,11 @@ pub struct Target {
 }
 
 impl Target {
-    pub(super) fn new(rpc: &Arc<Rpc>, binding: &Binding) -> Target {
+    pub(super) fn new(codec: &Arc<Schema>, rpc: &Arc<Rpc>, binding: &Binding) -> Target {
         let (body, shown) = (body(rpc, binding), shown(rpc, binding));
         Target {
-            expects: Etag::of_request(&rpc.method.input(), body.as_ref()),
-            shows: Etag::of_response(&rpc.method.output(), shown.as_ref()),
+            expects: Etag::of_request(codec, &rpc.method.input(), body.as_ref()),
+            shows: Etag::of_response(codec, &rpc.method.output(), shown.as_ref()),
             rpc: rpc.clone(),
         }
     }
