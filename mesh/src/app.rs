@@ -1,5 +1,7 @@
 //! A process of the mesh: its settings, its identity, its way to the others.
 
+mod config;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -11,15 +13,16 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
+use self::config::Config;
 use crate::{
     channel::{Channel, Common, subset::Standpoint},
     contract::Contracts,
-    identity::{AUDIENCE, DEFAULT_ISSUER, MeshKey, Verifier, process::Prover},
+    identity::{AUDIENCE, MeshKey, Verifier, process::Prover},
     member::{Member, Served},
     net::{Listener, Network, Tcp},
     proto::key_service_client::KeyServiceClient,
     resolver::{
-        DEFAULT_WEIGHT, Listed, MAX_WEIGHT, Resolver, View,
+        Listed, Resolver, View,
         fixed::{Fixed, Nothing},
         registry::Registry,
     },
@@ -59,59 +62,6 @@ struct Inner {
     registry: Option<(Channel, Registry)>,
     resolver: Box<dyn Resolver>,
     channels: Mutex<HashMap<String, Channel>>,
-}
-
-/// What is set about the process itself.
-struct Config {
-    listen: SocketAddr,
-    admin_listen: SocketAddr,
-    advertise: Option<String>,
-    workers: usize,
-    database: String,
-    registry: Option<String>,
-    static_endpoints: Vec<(String, String)>,
-    token_keys: Option<String>,
-    token_issuer: String,
-    weight: u32,
-    standpoint: Standpoint,
-}
-
-impl Config {
-    fn read(settings: &mut Settings, workers: usize) -> Self {
-        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let default_database = format!("sqlite:.titan/data/{}.db", settings.app());
-        Self {
-            listen: settings.get("listen", anywhere),
-            admin_listen: settings.get("admin_listen", anywhere),
-            advertise: settings.optional("advertise"),
-            workers: settings.get("workers", workers),
-            database: settings.get("database", default_database),
-            registry: settings.optional("registry"),
-            static_endpoints: static_endpoints(settings),
-            token_keys: settings.optional("token_keys"),
-            token_issuer: settings.get("token_issuer", DEFAULT_ISSUER.to_owned()),
-            weight: weight(settings),
-            standpoint: Standpoint::read(settings),
-        }
-    }
-}
-
-fn static_endpoints(settings: &mut Settings) -> Vec<(String, String)> {
-    let entries: Vec<String> = settings.get("static_endpoints", Vec::new());
-    let pairs: Vec<(String, String)> = entries
-        .iter()
-        .filter_map(|entry| entry.split_once('='))
-        .map(|(app, address)| (app.trim().to_owned(), address.trim().to_owned()))
-        .collect();
-    let whole = pairs.len() == entries.len();
-    settings.require("static_endpoints", whole, "must be a list of app=host:port");
-    pairs
-}
-
-fn weight(settings: &mut Settings) -> u32 {
-    let weight = settings.get("weight", DEFAULT_WEIGHT);
-    settings.require("weight", weight <= MAX_WEIGHT, "must be from 0 to 1000 (100 is ordinary)");
-    weight
 }
 
 fn mesh_key(settings: &mut Settings) -> Option<MeshKey> {
