@@ -21,9 +21,14 @@ pub struct Tx {
     appended: Option<Appended>,
     /// Who caused this, when no call is being handled.
     actor: String,
+    /// What waits for the commit, in the order in which it was asked for.
+    hooks: Vec<Hook>,
     broken: bool,
     contended: bool,
 }
+
+/// See [`Tx::after_commit`].
+type Hook = Box<dyn FnOnce() + Send>;
 
 enum Kind {
     Sqlite(Kept<Transaction<'static, sqlx::Sqlite>>),
@@ -59,6 +64,7 @@ impl Tx {
             store,
             appended: None,
             actor: String::new(),
+            hooks: Vec::new(),
             broken: false,
             contended: false,
         })
@@ -148,7 +154,19 @@ impl Tx {
             Some(Appended::Unnumbered) => self.store.signal.committed(),
             None => {}
         }
+        for hook in self.hooks {
+            hook();
+        }
         Ok(())
+    }
+
+    /// Runs `hook` in this process right after the commit, on the thread that
+    /// awaits it, so it must neither block nor panic. It is dropped unrun when
+    /// the transaction is rolled back, dropped or fails to commit; also when the
+    /// outcome of the commit is unknown or nobody awaits it any more, so a hook
+    /// may save time (waking somebody) but nothing may depend on it.
+    pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.hooks.push(Box::new(hook));
     }
 
     /// Undoes it and waits until that is done; dropping does not wait.

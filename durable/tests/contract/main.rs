@@ -10,3 +10,4 @@ mod list;
 mod mesh;
 mod store;
 mod support;
+mod task;
