@@ -16,6 +16,20 @@
 //!     fn validate(&self) -> Result<(), Error> { Ok(()) }
 //! }
 //!
+//! /// Whoever owns a project may rename it.
+//! #[derive(Clone)]
+//! struct OwnerOf(Store);
+//!
+//! impl command::Authorize<Rename> for OwnerOf {
+//!     type Error = Error;
+//!     async fn authorize(&self, caller: &mesh::Caller, rename: &Rename) -> Result<(), Error> {
+//!         let sql = "SELECT owner FROM project WHERE name = $1";
+//!         let _row = self.0.query_one(sql, durable::params![&rename.name]).await?;
+//!         // Compares with the caller, and refuses with the service's own error.
+//!         Ok(())
+//!     }
+//! }
+//!
 //! impl command::Handler<Rename> for RenameHandler {
 //!     type Answer = ();
 //!     type Error = Error;
@@ -30,6 +44,7 @@
 //!     ServiceBuilder::new()
 //!         .layer(command::trace())
 //!         .layer(command::validate())
+//!         .layer(command::authorize(OwnerOf(store.clone())))
 //!         .layer(command::transaction(store))
 //!         .layer(command::idempotent())
 //!         .service(command::handler(RenameHandler))
@@ -42,6 +57,7 @@
 //! for as long as they take. What it needs of them is asked for before and is a
 //! part of the command.
 
+mod authorize;
 mod handler;
 mod idempotent;
 mod trace;
@@ -53,6 +69,7 @@ use prost::{Message, Name};
 
 use crate::{Tx, digest};
 
+pub use authorize::{Authorize, AuthorizeLayer, Authorized, authorize};
 pub use handler::{Handler, HandlerService, handler};
 pub use idempotent::{Idempotent, IdempotentLayer, idempotent};
 pub use trace::{Trace, TraceLayer, trace};

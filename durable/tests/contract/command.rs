@@ -58,6 +58,8 @@ enum Refusal {
     NoItem,
     #[error("sold out")]
     SoldOut,
+    #[error("{0} may not order")]
+    Forbidden(String),
     #[error(transparent)]
     Store(#[from] Error),
 }
@@ -83,12 +85,28 @@ impl command::Handler<PlaceOrder> for PlaceOrderHandler {
     }
 }
 
+/// Everybody may order but Eve.
+#[derive(Clone)]
+struct NotEve;
+
+impl command::Authorize<PlaceOrder> for NotEve {
+    type Error = Refusal;
+
+    async fn authorize(&self, caller: &Caller, _: &PlaceOrder) -> Result<(), Refusal> {
+        match caller.actor() {
+            eve if eve == "users/eve" => Err(Refusal::Forbidden(eve)),
+            _ => Ok(()),
+        }
+    }
+}
+
 type Stack = tower::util::BoxCloneService<Command<PlaceOrder>, Order, Refusal>;
 
 fn stack(store: &Store, lifetime: Duration) -> Stack {
     ServiceBuilder::new()
         .layer(command::trace())
         .layer(command::validate())
+        .layer(command::authorize(NotEve))
         .layer(command::transaction(store.clone()))
         .layer(command::idempotent().lifetime(lifetime))
         .service(command::handler(PlaceOrderHandler))
@@ -140,6 +158,38 @@ async fn a_wrong_or_refused_command_leaves_nothing() {
         }
         // The key is still free for a command that succeeds.
         assert_eq!(handler.oneshot(place("tea", "k", "ann")).await.unwrap().number, 1);
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_is_refused_before_a_transaction_is_begun() {
+    for backend in backends().await {
+        let store = backend.open(ORDERS).await;
+        let handler = stack(&store, DAY);
+        // On SQLite nobody else could begin one.
+        let held = store.begin().await.unwrap();
+        let refused = handler.clone().oneshot(place("tea", "k", "eve")).await;
+        assert!(matches!(refused, Err(Refusal::Forbidden(who)) if who == "users/eve"));
+        // What is wrong in itself is told before who may not.
+        let wrong = handler.clone().oneshot(place("", "k", "eve")).await;
+        assert!(matches!(wrong, Err(Refusal::NoItem)), "{}", backend.name);
+        held.rollback().await.unwrap();
+        assert_eq!(handler.oneshot(place("tea", "k", "ann")).await.unwrap().number, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_stored_answer_is_not_given_to_who_may_not_have_it() {
+    for backend in backends().await {
+        let store = backend.open(ORDERS).await;
+        // Stored for Eve while nobody stood in her way.
+        let open = ServiceBuilder::new()
+            .layer(command::transaction(store.clone()))
+            .layer(command::idempotent())
+            .service(command::handler(PlaceOrderHandler));
+        assert_eq!(open.oneshot(place("tea", "k", "eve")).await.unwrap().number, 1);
+        let refused = stack(&store, DAY).oneshot(place("tea", "k", "eve")).await;
+        assert!(matches!(refused, Err(Refusal::Forbidden(_))), "{}", backend.name);
     }
 }
 
