@@ -212,7 +212,7 @@ type Handler<'h> = dyn for<'a> Fn(&'a mut Tx, &'a Event) -> BoxFuture<'a, Result
 /// The effect continues the trace of its cause. A panic is a failure like any
 /// other; it must not end the consumer without a word.
 async fn apply_one(tx: &mut Tx, event: &Event, handler: &Handler<'_>) -> Result<(), Failure> {
-    tx.act_for(&event.actor);
+    tx.follow_from(event);
     let traceparent = Some(event.traceparent.as_str());
     let effect = AssertUnwindSafe(async { handler(tx, event).await }).catch_unwind();
     let outcome = mesh::call::caused_by(traceparent, effect).await;

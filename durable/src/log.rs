@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 
 pub use append::{Appended, Expected, NewEvent};
 pub use event::Event;
+pub(crate) use event::METADATA;
 pub(crate) use read::{Limit, end, read};
 pub(crate) use signal::Signal;
 

@@ -7,6 +7,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "log", sql: LOG },
     Migration { version: 2, name: "checkpoints", sql: CHECKPOINTS },
     Migration { version: 3, name: "idempotency keys", sql: IDEMPOTENCY },
+    Migration { version: 4, name: "metadata of events", sql: crate::log::METADATA },
 ];
 
 /// SQLite gives positions at the insert, since its transactions commit in the

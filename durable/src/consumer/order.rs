@@ -83,6 +83,8 @@ mod tests {
             time: 0,
             traceparent: String::new(),
             actor: String::new(),
+            correlation: String::new(),
+            causation: String::new(),
         }
     }
 

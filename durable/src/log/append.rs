@@ -77,10 +77,11 @@ impl Tx {
             return Err(Conflict::Version { stream: stream.to_owned(), actual: version }.into());
         }
         let traceparent = mesh::call::traceparent().unwrap_or_default();
-        let actor = self.actor();
+        let (actor, (correlation, causation)) = (self.actor(), self.cause(&traceparent));
         for NewEvent { kind, data } in events {
             version += 1;
-            let row = params![stream, version, kind, data, time::now(), &traceparent, &actor];
+            let mut row = params![stream, version, kind, data, time::now(), &traceparent, &actor];
+            row.extend(params![&correlation, &causation]);
             self.insert(row).await?;
         }
         Ok(Appended { version })
@@ -101,8 +102,8 @@ impl Tx {
 
     async fn insert(&mut self, row: Vec<crate::Value>) -> Result<(), Error> {
         const INSERT: &str = "INSERT INTO durable_event
-            (stream, version, type, data, time, traceparent, actor)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)";
+            (stream, version, type, data, time, traceparent, actor, correlation, causation)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let appended = match self.dialect() {
             Dialect::Postgres => {
                 self.execute(INSERT, row).await?;

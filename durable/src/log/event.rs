@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mesh::proto;
 use prost::{Message, Name};
 
-use crate::{Error, Row, time};
+use crate::{Error, Row, store::Sql, time};
 
 /// An event of a log, as its readers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,20 @@ pub struct Event {
     pub traceparent: String,
     /// Who caused it: a resource name, an application's name, or empty.
     pub actor: String,
+    /// What it belongs to across services, the same for all that one thing set
+    /// off: the id of a saga, or else the id of the trace it began in. May be
+    /// empty.
+    pub correlation: String,
+    /// The event that it was an effect of, by its [reference](Event::reference),
+    /// or empty when a call caused it.
+    pub causation: String,
 }
+
+/// Adds to what the log told of an event at first.
+pub(crate) const METADATA: Sql = Sql::Both(
+    "ALTER TABLE durable_event ADD COLUMN correlation {text} NOT NULL DEFAULT '';
+    ALTER TABLE durable_event ADD COLUMN causation {text} NOT NULL DEFAULT '';",
+);
 
 impl Event {
     /// Whether it is an `M`.
@@ -46,8 +59,15 @@ impl Event {
         M::decode(self.data.clone()).map(Some).map_err(corrupt)
     }
 
-    pub(crate) const COLUMNS: &str =
-        "position, stream, version, type, data, time, traceparent, actor";
+    /// What names it across all services: `projects/018f…@3`, its stream and its
+    /// place in it.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        format!("{}@{}", self.stream, self.version)
+    }
+
+    pub(crate) const COLUMNS: &str = "position, stream, version, type, data, time, traceparent, \
+         actor, correlation, causation";
 
     pub(crate) fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
@@ -59,6 +79,8 @@ impl Event {
             time: row.get("time")?,
             traceparent: row.get("traceparent")?,
             actor: row.get("actor")?,
+            correlation: row.get("correlation")?,
+            causation: row.get("causation")?,
         })
     }
 }
@@ -74,6 +96,8 @@ impl From<Event> for proto::Event {
             time: Some(time::to_proto(event.time)),
             traceparent: event.traceparent,
             actor: event.actor,
+            correlation: event.correlation,
+            causation: event.causation,
         }
     }
 }
@@ -89,6 +113,8 @@ impl From<proto::Event> for Event {
             time: event.time.as_ref().and_then(time::from_proto).unwrap_or_default(),
             traceparent: event.traceparent,
             actor: event.actor,
+            correlation: event.correlation,
+            causation: event.causation,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     home::Kept,
     statement::{self, Text},
 };
-use crate::{Error, Row, Value};
+use crate::{Error, Event, Row, Value};
 
 /// A transaction. Owned and `Send`: layers hand it inward and get it back.
 /// Dropping it rolls back. On SQLite it holds the one writing connection of
@@ -23,6 +23,9 @@ pub struct Tx {
     actor: String,
     /// What waits for the commit, in the order in which it was asked for.
     hooks: Vec<Hook>,
+    /// What its events belong to, and the event that they are an effect of.
+    correlation: String,
+    causation: String,
     broken: bool,
     contended: bool,
 }
@@ -65,6 +68,8 @@ impl Tx {
             appended: None,
             actor: String::new(),
             hooks: Vec::new(),
+            correlation: String::new(),
+            causation: String::new(),
             broken: false,
             contended: false,
         })
@@ -187,9 +192,29 @@ impl Tx {
         self.contended
     }
 
-    /// Names who is behind events that are appended outside of a call.
-    pub(crate) fn act_for(&mut self, actor: &str) {
-        actor.clone_into(&mut self.actor);
+    /// Says what the events appended from here on belong to, across services: the
+    /// id of a saga, for instance. Without it they belong to the trace of the call
+    /// that is being handled, and in a consumer to what its event belongs to.
+    pub fn correlate(&mut self, correlation: &str) {
+        correlation.clone_into(&mut self.correlation);
+    }
+
+    /// What is appended from here on is an effect of `event`, and of who was
+    /// behind it, unless a call is being handled.
+    pub(crate) fn follow_from(&mut self, event: &Event) {
+        event.actor.clone_into(&mut self.actor);
+        event.correlation.clone_into(&mut self.correlation);
+        self.causation = event.reference();
+    }
+
+    /// Correlation and causation of what is appended now.
+    pub(crate) fn cause(&self, traceparent: &str) -> (String, String) {
+        let mut correlation = self.correlation.clone();
+        if correlation.is_empty() {
+            // `version-trace-span-flags` (W3C Trace Context, 3.2).
+            correlation = traceparent.split('-').nth(1).unwrap_or_default().to_owned();
+        }
+        (correlation, self.causation.clone())
     }
 
     /// Who is behind what is appended now.

@@ -265,3 +265,42 @@ async fn a_silent_feed_is_subscribed_again() {
         assert_eq!(pair.effects().await, [1], "{}", pair.name);
     }
 }
+
+/// Correlation and causation of the first event of `stream`.
+async fn cause(store: &Store, stream: &str) -> (String, String) {
+    let sql = "SELECT correlation, causation FROM durable_event WHERE stream = $1";
+    let row = store.query_one(sql, params![stream]).await.unwrap().unwrap();
+    (row.get("correlation").unwrap(), row.get("causation").unwrap())
+}
+
+#[tokio::test]
+async fn what_an_event_causes_names_it_and_belongs_to_the_same() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for pair in pairs().await {
+        let told = async {
+            let mut tx = pair.producer.begin().await.unwrap();
+            let event = vec![crate::support::new_event(&tick(1))];
+            tx.append("traced", Expected::NoStream, event.clone()).await.unwrap();
+            tx.correlate("saga-7");
+            tx.append("correlated", Expected::NoStream, event).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        ::mesh::call::caused_by(Some(TRACE), told).await;
+        append(&pair.producer, "untold", Expected::NoStream, &[tick(1)]).await.unwrap();
+        let _running = Running(tokio::spawn(pair.consumer().run(|tx, event| {
+            Box::pin(async move {
+                let seen = vec![crate::support::new_event(&tick(1))];
+                tx.append(&event.stream, Expected::NoStream, seen).await?;
+                Ok(())
+            })
+        })));
+        pair.reaches(3).await;
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        for (stream, correlation) in [("traced", trace), ("correlated", "saga-7"), ("untold", "")] {
+            let (produced, consumed) = (&pair.producer, &pair.consumer);
+            assert_eq!(cause(produced, stream).await, (correlation.into(), String::new()));
+            let expected = (correlation.into(), format!("{stream}@1"));
+            assert_eq!(cause(consumed, stream).await, expected, "{}", pair.name);
+        }
+    }
+}
