@@ -75,6 +75,16 @@ pub enum Error {
         #[source]
         source: prost::DecodeError,
     },
+    /// The stream of an aggregate holds what this program cannot fold.
+    #[error("event {version} of {stream} cannot be folded: {problem}")]
+    UnreadableStream {
+        /// The stream.
+        stream: String,
+        /// Version of the event.
+        version: i64,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// An idempotency key that is empty, too long or not printable ASCII.
     #[error("an idempotency key has 1 to 128 printable ASCII characters")]
     IdempotencyKeyInvalid,

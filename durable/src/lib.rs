@@ -6,6 +6,7 @@
 //! note that it was done commit together, so a process may be killed at any
 //! instruction.
 
+pub mod aggregate;
 pub mod command;
 pub mod consumer;
 mod digest;

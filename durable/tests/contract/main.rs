@@ -2,6 +2,7 @@
 //! so that one private PostgreSQL server serves all of it.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod aggregate;
 mod command;
 mod consumer;
 mod feed;
