@@ -17,11 +17,43 @@ pub mod identity {
     }
 }
 
+/// Products, their stock and what is set aside of it: package `titan.inventory`.
+pub mod inventory {
+    /// Package `titan.inventory.v1`.
+    pub mod v1 {
+        tonic::include_proto!("titan.inventory.v1");
+    }
+}
+
+/// Amounts of money: package `titan.money`.
+pub mod money {
+    /// Package `titan.money.v1`.
+    pub mod v1 {
+        tonic::include_proto!("titan.money.v1");
+    }
+}
+
+/// Money taken from cards: package `titan.payments`.
+pub mod payments {
+    /// Package `titan.payments.v1`.
+    pub mod v1 {
+        tonic::include_proto!("titan.payments.v1");
+    }
+}
+
 /// Projects that people can apply for: package `titan.projects`.
 pub mod projects {
     /// Package `titan.projects.v1`.
     pub mod v1 {
         tonic::include_proto!("titan.projects.v1");
+    }
+}
+
+/// Parcels on their way to customers: package `titan.shipping`.
+pub mod shipping {
+    /// Package `titan.shipping.v1`.
+    pub mod v1 {
+        tonic::include_proto!("titan.shipping.v1");
     }
 }
 
