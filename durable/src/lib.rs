@@ -7,6 +7,7 @@
 //! instruction.
 
 pub mod aggregate;
+pub mod backup;
 pub mod command;
 pub mod consumer;
 mod digest;
