@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("durable", &["mesh"]),
     ("transcode", &[]),
     ("gateway", &["mesh", "transcode"]),
-    ("cli", &["mesh"]),
+    ("cli", &["mesh", "durable"]),
     ("bench", &["mesh", "durable", "gateway", "titan", "projects"]),
     ("interop", &["mesh"]),
     ("registry", &["mesh"]),

@@ -56,6 +56,10 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Stop an application's processes and start them again, one after the other
     Restart(Restart),
+    /// Copy all databases while the system runs
+    Backup(Backup),
+    /// Put a backup in the place of all databases
+    Restore(Restore),
     /// Call a method; its schema comes from the server by gRPC reflection
     Call(Call),
     /// Show what applies to calls of a method, and where each number comes from
@@ -135,6 +139,31 @@ pub(crate) struct Restart {
     /// The application
     #[arg(value_parser = application)]
     pub app: String,
+}
+
+/// `titan backup`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Backup {
+    /// A folder that does not exist yet [default: backups/TIME in the data directory]
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Where the services keep their state, if `titan up` was told
+    #[arg(long, value_name = "URL", value_parser = database)]
+    pub database: Option<String>,
+}
+
+/// `titan restore`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Restore {
+    /// The folder that `titan backup` made
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Where the services keep their state, if `titan up` was told
+    #[arg(long, value_name = "URL", value_parser = database)]
+    pub database: Option<String>,
+    /// Do not keep a copy of what is replaced
+    #[arg(long)]
+    pub discard: bool,
 }
 
 /// `titan call`

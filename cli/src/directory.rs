@@ -165,6 +165,30 @@ impl Directory {
         serde_json::from_slice(&fs::read(self.run_path()).ok()?).ok()
     }
 
+    /// The backup whose restore was begun and did not end.
+    pub(crate) fn interrupted_restore(&self) -> Option<String> {
+        fs::read_to_string(self.restore_path()).ok()
+    }
+
+    /// Notes that the databases are about to be replaced, one after the other.
+    pub(crate) fn begin_restore(&self, backup: &Path) -> anyhow::Result<()> {
+        let path = self.restore_path();
+        fs::write(&path, backup.display().to_string())
+            .and_then(|()| File::open(&path)?.sync_all())
+            .and_then(|()| File::open(&self.path)?.sync_all())
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Notes that all of them were.
+    pub(crate) fn end_restore(&self) -> anyhow::Result<()> {
+        let path = self.restore_path();
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
+    }
+
+    fn restore_path(&self) -> PathBuf {
+        self.path.join("restoring")
+    }
+
     fn run_path(&self) -> PathBuf {
         self.path.join("run.json")
     }

@@ -1,6 +1,7 @@
 //! The `titan` command: runs a whole system on one machine and talks to it.
 
 mod args;
+mod backup;
 mod call;
 mod client;
 mod control;
@@ -36,6 +37,8 @@ async fn main() -> ExitCode {
         Command::Restart(options) => control::restart(&data, options).await,
         Command::Status(options) => status::run(&data, &options).await,
         Command::Logs(options) => logs::run(&data, options).await,
+        Command::Backup(options) => backup::backup(&data, &options).await,
+        Command::Restore(options) => backup::restore(&data, &options).await,
         Command::Call(options) => call::run(&data, options).await,
         Command::Explain(options) => explain::run(&data, &options).await,
         Command::Routes(options) => routes::run(&data, &options).await,

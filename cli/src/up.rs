@@ -6,7 +6,7 @@ pub(crate) mod report;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use mesh::{Routes, proto::supervisor_service_server::SupervisorServiceServer};
 use tokio::{
     sync::{Notify, mpsc},
@@ -32,6 +32,9 @@ pub(crate) async fn run(data: &Path, options: &Up) -> anyhow::Result<()> {
     }
     let directory = Directory::create(data)?;
     let lock = directory.lock()?;
+    if let Some(backup) = directory.interrupted_restore() {
+        bail!("the restore of {backup} was interrupted; run `titan restore {backup}` again");
+    }
     let plan = Plan::new(&directory, options, lock.stale()).await?;
     let app = plan.app()?;
     let (supervisor, events) = Supervisor::new(plan.specs(&directory), &app)?;

@@ -9,6 +9,9 @@ use std::{
 
 use serde_json::{Value, json};
 
+/// Of every user in a journey.
+const PASSWORD: &str = "correct horse battery";
+
 /// Calls an edge, for a user or for nobody.
 #[derive(Clone)]
 pub struct Client {
@@ -67,10 +70,14 @@ impl Client {
 
     /// Registers a user and signs them in.
     pub fn sign_up(&self, email: &str) -> Self {
-        let password = "correct horse battery";
-        self.post("/v1/users", &json!({"email": email, "password": password})).ok();
+        self.post("/v1/users", &json!({"email": email, "password": PASSWORD})).ok();
+        self.sign_in(email)
+    }
+
+    /// Signs in a user who is registered.
+    pub fn sign_in(&self, email: &str) -> Self {
         let session =
-            self.post("/v1/sessions", &json!({"email": email, "password": password})).ok();
+            self.post("/v1/sessions", &json!({"email": email, "password": PASSWORD})).ok();
         self.with_token(session["accessToken"].as_str().unwrap())
     }
 

@@ -5,6 +5,7 @@
 // What was left out, and what a system said before a test failed.
 #![allow(clippy::print_stderr)]
 
+mod backup;
 mod client;
 mod command_line;
 mod crash;

@@ -32,6 +32,19 @@ pub fn program(name: &str) -> PathBuf {
     program
 }
 
+fn up(folder: &Path, arguments: &[&str]) -> Child {
+    Command::new(program("titan"))
+        .arg("--data")
+        .arg(folder)
+        .args(["up", "--listen", "127.0.0.1:0"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(std::fs::File::create(folder.join("up.out")).unwrap())
+        .stderr(std::fs::File::create(folder.join("up.err")).unwrap())
+        .spawn()
+        .unwrap()
+}
+
 impl System {
     /// Starts everything and waits until it is healthy.
     pub fn start() -> Self {
@@ -40,22 +53,23 @@ impl System {
 
     pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let supervisor = Command::new(program("titan"))
-            .arg("--data")
-            .arg(folder.path())
-            .args(["up", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(std::fs::File::create(folder.path().join("up.out")).unwrap())
-            .stderr(std::fs::File::create(folder.path().join("up.err")).unwrap())
-            .spawn()
-            .unwrap();
+        let supervisor = up(folder.path(), arguments);
         let system = Self { folder, supervisor };
-        system.until("everything is up", || system.all_up().then_some(()));
-        system.until("the edge knows everyone", || {
-            (system.client().get("/readyz").status == 200).then_some(())
-        });
+        system.until_up();
         system
+    }
+
+    /// Starts everything again after [`System::down`].
+    pub fn up_again(&mut self) {
+        self.supervisor = up(self.folder.path(), &[]);
+        self.until_up();
+    }
+
+    fn until_up(&self) {
+        self.until("everything is up", || self.all_up().then_some(()));
+        self.until("the edge knows everyone", || {
+            (self.client().get("/readyz").status == 200).then_some(())
+        });
     }
 
     /// `titan` in this system's folder.

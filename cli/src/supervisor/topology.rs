@@ -117,6 +117,11 @@ pub(crate) fn may_be_replicated(app: &str) -> bool {
     app != REGISTRY && app != EDGE
 }
 
+/// Whether an application keeps state.
+pub(crate) fn has_database(app: &str) -> bool {
+    app != REGISTRY && app != EDGE
+}
+
 /// Where a program on this machine finds a server that listens on an address.
 pub(crate) fn reachable(mut listen: SocketAddr) -> SocketAddr {
     if listen.ip().is_unspecified() {
