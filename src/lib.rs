@@ -33,6 +33,14 @@ pub mod money {
     }
 }
 
+/// Orders of the shop's customers: package `titan.orders`.
+pub mod orders {
+    /// Package `titan.orders.v1`.
+    pub mod v1 {
+        tonic::include_proto!("titan.orders.v1");
+    }
+}
+
 /// Money taken from cards: package `titan.payments`.
 pub mod payments {
     /// Package `titan.payments.v1`.
