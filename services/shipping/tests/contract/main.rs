@@ -1,0 +1,7 @@
+//! The shipping service at its public boundary, on every database there is.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod changes;
+mod events;
+mod seeing;
+mod support;
