@@ -68,6 +68,7 @@ mod snapshot;
 
 use crate::{Error, Event, NewEvent};
 
+pub(crate) use history::of_stream;
 pub use repository::Repository;
 pub(crate) use snapshot::TABLE as SNAPSHOTS;
 

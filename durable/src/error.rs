@@ -85,6 +85,20 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A read model does not hold yet what was waited for: ask again later.
+    #[error("`{projection}` is still behind")]
+    Behind {
+        /// Name of the projection.
+        projection: &'static str,
+    },
+    /// A version was waited for that the stream does not have.
+    #[error("{stream} has no version {version}")]
+    NoSuchVersion {
+        /// The stream.
+        stream: String,
+        /// The version.
+        version: i64,
+    },
     /// An idempotency key that is empty, too long or not printable ASCII.
     #[error("an idempotency key has 1 to 128 printable ASCII characters")]
     IdempotencyKeyInvalid,
@@ -197,6 +211,12 @@ impl From<Error> for Status {
             Error::Unavailable(_) => {
                 tracing::warn!(error = status::chain(&error), "database unavailable");
                 status::refuse(Code::Unavailable, "DATABASE_UNAVAILABLE", "try again later")
+            }
+            Error::Behind { .. } => {
+                status::refuse(Code::Unavailable, "READ_MODEL_BEHIND", error.to_string())
+            }
+            Error::NoSuchVersion { .. } => {
+                status::refuse(Code::OutOfRange, "VERSION_BEYOND_END", error.to_string())
             }
             Error::IdempotencyKeyInvalid => {
                 let key = status::field("idempotency-key", "string.pattern", error.to_string());

@@ -15,6 +15,7 @@ pub mod error;
 pub mod feed;
 pub mod list;
 pub mod log;
+pub mod projection;
 mod schema;
 pub mod store;
 pub mod testing;

@@ -9,6 +9,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "idempotency keys", sql: IDEMPOTENCY },
     Migration { version: 4, name: "metadata of events", sql: crate::log::METADATA },
     Migration { version: 8, name: "snapshots", sql: crate::aggregate::SNAPSHOTS },
+    Migration { version: 10, name: "projections", sql: crate::projection::GENERATIONS },
 ];
 
 /// SQLite gives positions at the insert, since its transactions commit in the

@@ -53,14 +53,19 @@ pub(super) async fn fold<A: Aggregate>(
 }
 
 async fn page(source: &mut Source<'_>, stream: &str, after: i64) -> Result<Vec<Event>, Error> {
-    // On PostgreSQL an event has no position until the sequencer has seen it.
+    let rows = source.query(of_stream(), params![stream, after, PAGE]).await?;
+    rows.iter().map(Event::from_row).collect()
+}
+
+/// A statement for the events of a stream (`$1`) after a version (`$2`), at most
+/// so many (`$3`), whether they have a position yet or not: on PostgreSQL the
+/// sequencer gives it after the commit, and zero stands for none here.
+pub(crate) fn of_stream() -> String {
     let columns = Event::COLUMNS.replacen("position", "coalesce(position, 0) AS position", 1);
-    let sql = format!(
+    format!(
         "SELECT {columns} FROM durable_event
          WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3"
-    );
-    let rows = source.query(sql, params![stream, after, PAGE]).await?;
-    rows.iter().map(Event::from_row).collect()
+    )
 }
 
 fn step<A: Aggregate>(known: Option<Recorded<A>>, event: &Event) -> Result<Recorded<A>, Error> {

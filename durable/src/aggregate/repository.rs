@@ -1,13 +1,16 @@
 //! Loading, deciding, appending: at the version that the decision was made on.
 
-use std::{error::Error as StdError, fmt, marker::PhantomData};
+use std::{error::Error as StdError, fmt, marker::PhantomData, sync::Arc};
 
 use super::{
     Aggregate, Failure, Recorded,
     history::{self, Source},
     snapshot,
 };
-use crate::{Conflict, Error, Expected, Store, Tx};
+use crate::{
+    Conflict, Error, Expected, Store, Tx,
+    projection::{Immediate, Projection, Projector},
+};
 
 /// How often a decision is made again since others were faster, or the database
 /// ended its transaction for theirs. After the first time the stream is locked
@@ -18,6 +21,7 @@ const MAX_ATTEMPTS: u32 = 5;
 /// `orders/018f…`. Cheap to clone.
 pub struct Repository<A> {
     store: Store,
+    projections: Arc<[Arc<dyn Immediate>]>,
     aggregate: PhantomData<fn() -> A>,
 }
 
@@ -25,7 +29,19 @@ impl<A: Aggregate> Repository<A> {
     /// The aggregates of a store.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, aggregate: PhantomData }
+        Self { store, projections: Arc::new([]), aggregate: PhantomData }
+    }
+
+    /// Projects what is appended in the transaction that appends it, so that who
+    /// has the answer of a command finds its effect in the projection's tables.
+    /// Costs each append some four statements. Only for projections that are
+    /// [`IMMEDIATE`](Projection::IMMEDIATE), which is checked by the compiler.
+    #[must_use]
+    pub fn project<P: Projection>(mut self, projector: &Projector<P>) -> Self {
+        const { assert!(P::IMMEDIATE, "the projection must be one that is IMMEDIATE") };
+        let one: Arc<dyn Immediate> = Arc::new(projector.clone());
+        self.projections = self.projections.iter().cloned().chain([one]).collect();
+        self
     }
 
     /// An aggregate as it is; `None` when there is none.
@@ -219,6 +235,9 @@ impl<A: Aggregate> Repository<A> {
         })?;
         tx.append(stream, expected, events.iter().map(A::encode).collect()).await?;
         snapshot::keep(tx, stream, before, &recorded).await?;
+        for projection in self.projections.iter() {
+            projection.project(tx, stream).await?;
+        }
         Ok(recorded)
     }
 }
@@ -240,7 +259,8 @@ fn existing<A: Aggregate, R>(
 
 impl<A> Clone for Repository<A> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), aggregate: PhantomData }
+        let (store, projections) = (self.store.clone(), self.projections.clone());
+        Self { store, projections, aggregate: PhantomData }
     }
 }
 

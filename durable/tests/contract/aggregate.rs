@@ -1,7 +1,6 @@
 //! Aggregates: decisions are made on the state that they are appended to, by one
 //! writer or by many, with snapshots or without, on old events or new ones.
 
-mod jar;
 mod model;
 
 use std::collections::BTreeSet;
@@ -13,8 +12,8 @@ use durable::{
 };
 use tonic::Code;
 
+use crate::jar::{AddedDozens, Empty, Happened, Jar, KeptJar, Opened};
 use crate::support::within;
-use jar::{AddedDozens, Empty, Happened, Jar, KeptJar, Opened};
 
 fn jars(store: &Store) -> Repository<Jar> {
     Repository::new(store.clone())
@@ -116,7 +115,7 @@ async fn of_sixteen_writers_with_one_expected_version_one_wins_each_time() {
                 let store = stores[writer % 2].clone();
                 tokio::spawn(async move {
                     let mut tx = store.begin().await?;
-                    let added = vec![NewEvent::of(&jar::Added { amount: 1 })];
+                    let added = vec![NewEvent::of(&crate::jar::Added { amount: 1 })];
                     tx.append("jars/1", Expected::Exact(version), added).await?;
                     tx.commit().await
                 })

@@ -11,7 +11,7 @@ use durable::{
 };
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
-use super::jar::{Happened, Jar, KeptJar};
+use crate::jar::{Happened, Jar, KeptJar};
 
 #[derive(Clone, Debug)]
 enum Command {

@@ -8,13 +8,13 @@ use prost::{Message, Name};
 
 /// Holds a number of things.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Jar {
+pub(crate) struct Jar {
     held: i64,
 }
 
 /// What happens to jars.
 #[derive(Clone, Debug)]
-pub(super) enum Happened {
+pub(crate) enum Happened {
     Opened,
     Added(i64),
     Taken(i64),
@@ -23,19 +23,19 @@ pub(super) enum Happened {
 /// There are not that many in it.
 #[derive(Debug, thiserror::Error)]
 #[error("there are not that many in it")]
-pub(super) struct Empty;
+pub(crate) struct Empty;
 
 impl Jar {
-    pub(super) fn holding(held: i64) -> Self {
+    pub(crate) fn holding(held: i64) -> Self {
         Jar { held }
     }
 
-    pub(super) fn add(&self, amount: i64) -> Result<Vec<Happened>, Empty> {
+    pub(crate) fn add(&self, amount: i64) -> Result<Vec<Happened>, Empty> {
         Ok(vec![Happened::Added(amount)])
     }
 
     /// Taking nothing is no event.
-    pub(super) fn take(&self, amount: i64) -> Result<Vec<Happened>, Empty> {
+    pub(crate) fn take(&self, amount: i64) -> Result<Vec<Happened>, Empty> {
         match amount {
             0 => Ok(vec![]),
             _ if amount > self.held => Err(Empty),
@@ -47,8 +47,8 @@ impl Jar {
 macro_rules! message {
     ($name:ident $($field:ident)?) => {
         #[derive(Clone, PartialEq, Message)]
-        pub(super) struct $name {
-            $(#[prost(int64, tag = "1")] pub(super) $field: i64,)?
+        pub(crate) struct $name {
+            $(#[prost(int64, tag = "1")] pub(crate) $field: i64,)?
         }
 
         impl Name for $name {
@@ -103,7 +103,7 @@ impl Aggregate for Jar {
 
 /// A jar of which a snapshot is kept every four events.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct KeptJar(pub(super) Jar);
+pub(crate) struct KeptJar(pub(crate) Jar);
 
 impl Aggregate for KeptJar {
     type Event = Happened;
