@@ -99,6 +99,28 @@ pub enum Error {
         /// The version.
         version: i64,
     },
+    /// The task belongs to another worker by now, or is over: whoever was paused
+    /// for longer than a lease lasts must not write. The transaction in which
+    /// this was found cannot commit.
+    #[error("the lease on task {kind}/{key} was lost")]
+    Fenced {
+        /// Kind of the task.
+        kind: String,
+        /// Its key.
+        key: String,
+    },
+    /// A task is larger than the queue carries.
+    #[error("task {kind}/{key} has {bytes} bytes, {max} are allowed")]
+    TaskTooLarge {
+        /// Kind of the task.
+        kind: String,
+        /// Its key.
+        key: String,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
     /// An idempotency key that is empty, too long or not printable ASCII.
     #[error("an idempotency key has 1 to 128 printable ASCII characters")]
     IdempotencyKeyInvalid,
@@ -218,6 +240,7 @@ impl From<Error> for Status {
             Error::NoSuchVersion { .. } => {
                 status::refuse(Code::OutOfRange, "VERSION_BEYOND_END", error.to_string())
             }
+            Error::Fenced { .. } => status::refuse(Code::Aborted, "LEASE_LOST", error.to_string()),
             Error::IdempotencyKeyInvalid => {
                 let key = status::field("idempotency-key", "string.pattern", error.to_string());
                 status::invalid(vec![key])

@@ -1,6 +1,7 @@
 //! The runtime of state: a store that is SQLite or PostgreSQL by URL, the log of
 //! events written in the transaction of the state they tell of, feeds and
-//! consumers that move them between services, lists and command handlers.
+//! consumers that move them between services, lists, command handlers and
+//! tasks.
 //!
 //! Everything here is one idea: an effect, the event that tells of it and the
 //! note that it was done commit together, so a process may be killed at any
@@ -18,6 +19,7 @@ pub mod log;
 pub mod projection;
 mod schema;
 pub mod store;
+pub mod task;
 pub mod testing;
 pub mod time;
 

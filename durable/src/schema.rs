@@ -8,6 +8,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "checkpoints", sql: CHECKPOINTS },
     Migration { version: 3, name: "idempotency keys", sql: IDEMPOTENCY },
     Migration { version: 4, name: "metadata of events", sql: crate::log::METADATA },
+    Migration { version: 6, name: "tasks", sql: crate::task::TABLES },
     Migration { version: 8, name: "snapshots", sql: crate::aggregate::SNAPSHOTS },
     Migration { version: 10, name: "projections", sql: crate::projection::GENERATIONS },
 ];

@@ -26,7 +26,7 @@ pub use row::{FromColumn, Row};
 pub use tx::Tx;
 pub use value::Value;
 
-use crate::{Error, log};
+use crate::{Error, log, task};
 
 /// How often [`Store::transaction`] runs its closure before the contention is
 /// the caller's to know of.
@@ -43,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     home: Home,
     pub(crate) signal: Arc<log::Signal>,
+    pub(crate) enqueued: Arc<task::Enqueued>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -65,7 +66,13 @@ impl Store {
         let engine = Engine::open(url).await?;
         let signal = Arc::new(log::Signal::default());
         let store = Self {
-            inner: Arc::new(Inner { engine, home: Home::here(), signal, tasks: Vec::new() }),
+            inner: Arc::new(Inner {
+                engine,
+                home: Home::here(),
+                signal,
+                enqueued: Arc::default(),
+                tasks: Vec::new(),
+            }),
         };
         store.migrate(migrations).await?;
         store.start().await
@@ -188,6 +195,10 @@ impl Store {
 
     pub(crate) fn signal(&self) -> &Arc<log::Signal> {
         &self.inner.signal
+    }
+
+    pub(crate) fn enqueued(&self) -> &Arc<task::Enqueued> {
+        &self.inner.enqueued
     }
 
     /// Closes all connections and waits until they are; for a clean end of a

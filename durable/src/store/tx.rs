@@ -9,7 +9,7 @@ use super::{
     home::Kept,
     statement::{self, Text},
 };
-use crate::{Error, Event, Row, Value};
+use crate::{Error, Event, Row, Value, task};
 
 /// A transaction. Owned and `Send`: layers hand it inward and get it back.
 /// Dropping it rolls back. On SQLite it holds the one writing connection of
@@ -225,6 +225,22 @@ impl Tx {
 
     pub(crate) fn note_appended(&mut self, appended: Appended) {
         self.appended = Some(appended);
+    }
+
+    /// What is appended from here on is done for somebody who asked for it before.
+    pub(crate) fn act_for(&mut self, actor: &str, correlation: &str) {
+        actor.clone_into(&mut self.actor);
+        correlation.clone_into(&mut self.correlation);
+    }
+
+    /// Whom an enqueued task wakes.
+    pub(crate) fn enqueued(&self) -> &Arc<task::Enqueued> {
+        &self.store.enqueued
+    }
+
+    /// What was decided in it is not to become true, whoever still holds it.
+    pub(crate) fn refuse_commit(&mut self) {
+        self.broken = true;
     }
 
     fn check<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
