@@ -13,6 +13,7 @@ mod watch;
 
 use tokio::task::AbortHandle;
 
+pub(crate) use append::FUNCTION;
 pub use append::{Appended, Expected, NewEvent};
 pub use event::Event;
 pub(crate) use event::METADATA;

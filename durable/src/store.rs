@@ -17,9 +17,10 @@ use tokio::task::AbortHandle;
 use home::Home;
 pub(crate) use postgres::Postgres;
 pub(crate) use sqlite::Sqlite;
+pub(crate) use sqlite::Written;
 use statement::Text;
 pub(crate) use statement::Visitor;
-pub(crate) use tx::Appended;
+pub(crate) use tx::{Appended, trace_id};
 
 pub use migrate::{Dialect, Migration, Sql};
 pub use row::{FromColumn, Row};
@@ -63,8 +64,8 @@ impl Store {
     /// When the database cannot be reached, is set up to lose acknowledged
     /// writes, or holds migrations that differ from these.
     pub async fn open(url: &str, migrations: &[Migration]) -> Result<Self, Error> {
-        let engine = Engine::open(url).await?;
         let signal = Arc::new(log::Signal::default());
+        let engine = Engine::open(url, signal.clone()).await?;
         let store = Self {
             inner: Arc::new(Inner {
                 engine,
@@ -102,10 +103,12 @@ impl Store {
         }
     }
 
-    /// Starts a transaction. On SQLite it waits for the one before it.
+    /// Starts a transaction. On SQLite its first statement waits for the one
+    /// before it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when none can be started within ten seconds.
+    /// [`Error::Unavailable`] when none can be started within ten seconds, on SQLite
+    /// from the first statement.
     pub async fn begin(&self) -> Result<Tx, Error> {
         Tx::begin(self.inner.clone()).await
     }
@@ -193,6 +196,25 @@ impl Store {
         }
     }
 
+    /// SQLite's writer, unless this is PostgreSQL.
+    pub(crate) fn sqlite(&self) -> Option<&sqlite::Writer> {
+        match &self.inner.engine {
+            Engine::Sqlite(sqlite) => Some(&sqlite.writer),
+            Engine::Postgres(_) => None,
+        }
+    }
+
+    /// Runs what needs PostgreSQL's own connections.
+    pub(crate) async fn on_postgres<'s, F: Future>(
+        &'s self,
+        run: impl FnOnce(&'s sqlx::PgPool) -> F,
+    ) -> F::Output {
+        match &self.inner.engine {
+            Engine::Postgres(postgres) => self.inner.home.run(run(&postgres.writers)).await,
+            Engine::Sqlite(_) => unreachable!("its caller knows the dialect"),
+        }
+    }
+
     pub(crate) fn signal(&self) -> &Arc<log::Signal> {
         &self.inner.signal
     }
@@ -222,10 +244,10 @@ impl Store {
 }
 
 impl Engine {
-    async fn open(url: &str) -> Result<Self, Error> {
+    async fn open(url: &str, signal: Arc<log::Signal>) -> Result<Self, Error> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return Sqlite::open(path).await.map(Self::Sqlite);
+            return Sqlite::open(path, signal).await.map(Self::Sqlite);
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Postgres::open(url).await.map(Self::Postgres);

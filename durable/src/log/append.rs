@@ -3,8 +3,13 @@
 
 use prost::{Message, Name};
 
+mod postgres;
+mod sqlite;
+
+pub(crate) use postgres::FUNCTION;
+
 use super::MAX_EVENT_BYTES;
-use crate::{Conflict, Dialect, Error, Tx, params, store, time};
+use crate::{Conflict, Dialect, Error, Store, Tx, params, store, time};
 
 /// What the writer believes of a stream. Four different things: only `Exact`
 /// and `NoStream` protect a decision that was made on what was read.
@@ -33,6 +38,10 @@ pub struct NewEvent {
 pub struct Appended {
     /// Version of its last event.
     pub version: i64,
+    /// Position of the last event that was appended, where it is known before
+    /// the commit: on SQLite. On PostgreSQL [`Store::position_of`] tells it soon
+    /// after the commit.
+    pub position: Option<i64>,
 }
 
 impl NewEvent {
@@ -45,20 +54,80 @@ impl NewEvent {
 }
 
 impl Expected {
-    fn holds(self, version: i64) -> bool {
+    /// The least and the greatest version that it allows.
+    fn range(self) -> (i64, i64) {
         match self {
-            Self::NoStream => version == 0,
-            Self::Exact(expected) => version == expected,
-            Self::Exists => version > 0,
-            Self::Any => true,
+            Self::NoStream => (0, 0),
+            Self::Exact(version) => (version, version),
+            Self::Exists => (1, i64::MAX),
+            Self::Any => (0, i64::MAX),
         }
+    }
+
+    fn holds(self, version: i64) -> bool {
+        let (least, most) = self.range();
+        (least..=most).contains(&version)
+    }
+}
+
+/// What one append writes.
+struct Appending {
+    stream: String,
+    expected: Expected,
+    events: Vec<NewEvent>,
+    stamp: Stamp,
+}
+
+/// What is said of every event of an append.
+struct Stamp {
+    time: i64,
+    traceparent: String,
+    actor: String,
+    correlation: String,
+    causation: String,
+}
+
+impl Appending {
+    fn new(
+        stream: &str,
+        expected: Expected,
+        events: Vec<NewEvent>,
+        stamp: Stamp,
+    ) -> Result<Self, Error> {
+        events.iter().try_for_each(check_size)?;
+        Ok(Self { stream: stream.to_owned(), expected, events, stamp })
+    }
+
+    fn conflict(&self, actual: i64) -> Conflict {
+        Conflict::Version { stream: self.stream.clone(), actual }
+    }
+}
+
+impl Stamp {
+    /// Of the call that is being handled.
+    fn of_call() -> Self {
+        let traceparent = mesh::call::traceparent().unwrap_or_default();
+        Self {
+            time: time::now(),
+            actor: mesh::call::caller().actor(),
+            correlation: store::trace_id(&traceparent),
+            causation: String::new(),
+            traceparent,
+        }
+    }
+
+    fn of(tx: &Tx) -> Self {
+        let traceparent = mesh::call::traceparent().unwrap_or_default();
+        let (correlation, causation) = tx.cause(&traceparent);
+        Self { time: time::now(), actor: tx.actor(), correlation, causation, traceparent }
     }
 }
 
 impl Tx {
     /// Appends events to a stream, named as a resource: `projects/018f…`. Trace
     /// and actor are those of the call that is being handled. Readers see them
-    /// after the commit.
+    /// after the commit. Takes one round trip on PostgreSQL, and nobody else can
+    /// append to the stream until the transaction ends.
     ///
     /// # Errors
     /// [`Conflict::Version`] when the stream is not as expected; nothing was
@@ -69,54 +138,61 @@ impl Tx {
         expected: Expected,
         events: Vec<NewEvent>,
     ) -> Result<Appended, Error> {
-        for event in &events {
-            check_size(event)?;
-        }
-        let mut version = self.lock_stream(stream).await?;
-        if !expected.holds(version) {
-            return Err(Conflict::Version { stream: stream.to_owned(), actual: version }.into());
-        }
-        let traceparent = mesh::call::traceparent().unwrap_or_default();
-        let (actor, (correlation, causation)) = (self.actor(), self.cause(&traceparent));
-        for NewEvent { kind, data } in events {
-            version += 1;
-            let mut row = params![stream, version, kind, data, time::now(), &traceparent, &actor];
-            row.extend(params![&correlation, &causation]);
-            self.insert(row).await?;
-        }
-        Ok(Appended { version })
-    }
-
-    /// The version of a stream, which nobody else can append to until this
-    /// transaction ends. The unique index alone would be safe, but it would make
-    /// `Any` fail and a failed insert ends the whole transaction on PostgreSQL.
-    async fn lock_stream(&mut self, stream: &str) -> Result<i64, Error> {
-        if self.dialect() == Dialect::Postgres {
-            let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
-            self.query(sql, params![stream]).await?;
-        }
-        let sql =
-            "SELECT coalesce(max(version), 0) AS version FROM durable_event WHERE stream = $1";
-        self.query_one(sql, params![stream]).await?.map_or(Ok(0), |row| row.get("version"))
-    }
-
-    async fn insert(&mut self, row: Vec<crate::Value>) -> Result<(), Error> {
-        const INSERT: &str = "INSERT INTO durable_event
-            (stream, version, type, data, time, traceparent, actor, correlation, causation)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let appending = Appending::new(stream, expected, events, Stamp::of(self))?;
         let appended = match self.dialect() {
-            Dialect::Postgres => {
-                self.execute(INSERT, row).await?;
-                store::Appended::Unnumbered
-            }
             Dialect::Sqlite => {
-                let sql = format!("{INSERT} RETURNING position");
-                let row = self.query_one(sql, row).await?;
-                store::Appended::Until(row.map_or(Ok(0), |row| row.get("position"))?)
+                self.on_sqlite(|connection| sqlite::append(connection, &appending)).await?
             }
-        };
-        self.note_appended(appended);
-        Ok(())
+            Dialect::Postgres => {
+                let outcome = match self.postgres() {
+                    Some(connection) => postgres::append(connection, appending).await,
+                    None => unreachable!("the dialect says that it is PostgreSQL"),
+                };
+                self.check(outcome)?
+            }
+        }?;
+        if let Some(position) = appended.position {
+            self.note_appended(store::Appended::Until(position));
+        } else if self.dialect() == Dialect::Postgres {
+            self.note_appended(store::Appended::Unnumbered);
+        }
+        Ok(appended)
+    }
+}
+
+impl Store {
+    /// Appends events in a transaction of their own, as [`Tx::append`] does:
+    /// the cheapest way to write. Those that run at the same time share a commit
+    /// on SQLite; on PostgreSQL each is one round trip altogether.
+    ///
+    /// # Errors
+    /// [`Conflict::Version`] when the stream is not as expected;
+    /// [`Error::Unavailable`] when it is unknown whether they were committed.
+    pub async fn append(
+        &self,
+        stream: &str,
+        expected: Expected,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, Error> {
+        let appending = Appending::new(stream, expected, events, Stamp::of_call())?;
+        if let Some(sqlite) = self.sqlite() {
+            return sqlite.run(move |connection| sqlite::unit(connection, &appending)).await;
+        }
+        let appended = self.on_postgres(|pool| postgres::append(pool, appending)).await??;
+        self.signal().committed();
+        Ok(appended)
+    }
+
+    /// Where in the log an event stands, when it can be read there. On
+    /// PostgreSQL an event gets its position right after its commit, usually
+    /// within milliseconds.
+    ///
+    /// # Errors
+    /// As [`Store::query`].
+    pub async fn position_of(&self, stream: &str, version: i64) -> Result<Option<i64>, Error> {
+        let sql = "SELECT position FROM durable_event WHERE stream = $1 AND version = $2";
+        let row = self.query_one(sql, params![stream, version]).await?;
+        row.map_or(Ok(None), |row| row.get("position"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! PostgreSQL: a pool that writes, a pool that reads, and a few connections for
-//! the feed. Nothing but tables of its own database is created.
+//! the feed. Nothing but tables, and a function, of its own database is
+//! created.
 
 use std::{str::FromStr as _, time::Duration};
 

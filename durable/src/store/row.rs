@@ -2,6 +2,9 @@
 
 use sqlx::{Row as _, postgres::PgRow, sqlite::SqliteRow};
 
+use rusqlite::types::Value as Stored;
+
+use super::sqlite::LocalRow;
 use crate::Error;
 
 /// A row.
@@ -9,6 +12,7 @@ pub struct Row(Kind);
 
 enum Kind {
     Sqlite(SqliteRow),
+    Local(LocalRow),
     Postgres(PgRow),
 }
 
@@ -20,6 +24,9 @@ impl Row {
     pub fn get<T: FromColumn>(&self, column: &str) -> Result<T, Error> {
         Ok(match &self.0 {
             Kind::Sqlite(row) => T::from_sqlite(row, column)?,
+            Kind::Local(row) => {
+                T::from_stored(row.value(column)?).ok_or_else(|| mismatch::<T>(column))?
+            }
             Kind::Postgres(row) => T::from_postgres(row, column)?,
         })
     }
@@ -35,6 +42,12 @@ impl std::fmt::Debug for Row {
 impl From<SqliteRow> for Row {
     fn from(row: SqliteRow) -> Self {
         Self(Kind::Sqlite(row))
+    }
+}
+
+impl From<LocalRow> for Row {
+    fn from(row: LocalRow) -> Self {
+        Self(Kind::Local(row))
     }
 }
 
@@ -57,10 +70,19 @@ pub trait FromColumn: Sized {
     /// # Errors
     /// When the column is missing or of another type.
     fn from_postgres(row: &PgRow, column: &str) -> Result<Self, sqlx::Error>;
+
+    /// Takes what SQLite stored, within a transaction; `None` when it is of
+    /// another type.
+    fn from_stored(stored: &Stored) -> Option<Self>;
+}
+
+fn mismatch<T>(column: &str) -> sqlx::Error {
+    let source = format!("it is no {}", std::any::type_name::<T>()).into();
+    sqlx::Error::ColumnDecode { index: column.to_owned(), source }
 }
 
 macro_rules! columns {
-    ($($type:ty),*) => {$(
+    ($($type:ty: $pattern:pat => $value:expr;)*) => {$(
         impl FromColumn for $type {
             fn from_sqlite(row: &SqliteRow, column: &str) -> Result<Self, sqlx::Error> {
                 row.try_get(column)
@@ -68,6 +90,13 @@ macro_rules! columns {
 
             fn from_postgres(row: &PgRow, column: &str) -> Result<Self, sqlx::Error> {
                 row.try_get(column)
+            }
+
+            fn from_stored(stored: &Stored) -> Option<Self> {
+                match stored {
+                    $pattern => Some($value),
+                    _ => None,
+                }
             }
         }
 
@@ -79,8 +108,22 @@ macro_rules! columns {
             fn from_postgres(row: &PgRow, column: &str) -> Result<Self, sqlx::Error> {
                 row.try_get(column)
             }
+
+            fn from_stored(stored: &Stored) -> Option<Self> {
+                match stored {
+                    Stored::Null => Some(None),
+                    stored => <$type>::from_stored(stored).map(Some),
+                }
+            }
         }
     )*};
 }
 
-columns!(i64, bool, f64, String, Vec<u8>);
+columns! {
+    i64: Stored::Integer(value) => *value;
+    // SQLite has no type for it.
+    bool: Stored::Integer(value) => *value != 0;
+    f64: Stored::Real(value) => *value;
+    String: Stored::Text(value) => value.clone();
+    Vec<u8>: Stored::Blob(value) => value.clone();
+}

@@ -47,17 +47,6 @@ macro_rules! for_each_database {
                 Ok(rows.into_iter().map(Row::from).collect())
             }
 
-            pub(in crate::store) async fn execute<'c, E>(
-                connection: E,
-                sql: Text,
-                params: Vec<Value>,
-            ) -> Result<u64, Error>
-            where
-                E: Executor<'c, Database = $database>,
-            {
-                Ok(bind::<$database>(sql, params).execute(connection).await?.rows_affected())
-            }
-
             pub(in crate::store) async fn scan<'c, E>(
                 connection: E,
                 sql: Text,
@@ -85,4 +74,13 @@ pub(crate) type Visitor<'a> = dyn FnMut(Row) -> Result<ControlFlow<()>, Error> +
 for_each_database! {
     sqlite: sqlx::Sqlite;
     postgres: sqlx::Postgres;
+}
+
+/// Runs a statement on PostgreSQL and returns how many rows it touched.
+pub(super) async fn execute(
+    connection: &mut sqlx::PgConnection,
+    sql: Text,
+    params: Vec<Value>,
+) -> Result<u64, Error> {
+    Ok(bind::<sqlx::Postgres>(sql, params).execute(connection).await?.rows_affected())
 }

@@ -7,13 +7,16 @@ use sqlx::Transaction;
 use super::{
     Dialect, Engine, Inner,
     home::Kept,
+    sqlite::{self, LocalTx},
     statement::{self, Text},
 };
 use crate::{Error, Event, Row, Value, task};
 
 /// A transaction. Owned and `Send`: layers hand it inward and get it back.
-/// Dropping it rolls back. On SQLite it holds the one writing connection of
-/// the process, so no other service is called while one is open.
+/// Dropping it rolls back. On SQLite it has, from its first statement on, the one
+/// writing connection of the process, and others may wait to be committed with
+/// it: so no other service is called, and no other transaction awaited, within
+/// one. Its statements run there on the caller's thread, without a hop.
 pub struct Tx {
     kind: Kind,
     store: Arc<Inner>,
@@ -34,7 +37,7 @@ pub struct Tx {
 type Hook = Box<dyn FnOnce() + Send>;
 
 enum Kind {
-    Sqlite(Kept<Transaction<'static, sqlx::Sqlite>>),
+    Sqlite(LocalTx),
     Postgres(Kept<Transaction<'static, sqlx::Postgres>>),
 }
 
@@ -51,12 +54,7 @@ impl Tx {
     pub(super) async fn begin(store: Arc<Inner>) -> Result<Self, Error> {
         let home = &store.home;
         let kind = match &store.engine {
-            // A deferred transaction that reads first and writes later fails at
-            // once when another one wrote in between; no timeout applies to it.
-            Engine::Sqlite(sqlite) => {
-                let tx = home.run(sqlite.writer.begin_with("BEGIN IMMEDIATE")).await?;
-                Kind::Sqlite(home.keep(tx))
-            }
+            Engine::Sqlite(sqlite) => Kind::Sqlite(sqlite.writer.begin()),
             Engine::Postgres(postgres) => {
                 let tx = home.run(postgres.writers.begin()).await?;
                 Kind::Postgres(home.keep(tx))
@@ -95,7 +93,10 @@ impl Tx {
     ) -> Result<Vec<Row>, Error> {
         let sql = sql.into();
         let answer = match &mut self.kind {
-            Kind::Sqlite(tx) => statement::sqlite::query(&mut ***tx, sql, params).await,
+            Kind::Sqlite(tx) => {
+                let run = |connection: &_| sqlite::statement::query(connection, &sql, &params);
+                tx.connection().await.and_then(run)
+            }
             Kind::Postgres(tx) => statement::postgres::query(&mut ***tx, sql, params).await,
         };
         self.check(answer)
@@ -124,20 +125,28 @@ impl Tx {
     ) -> Result<u64, Error> {
         let sql = sql.into();
         let answer = match &mut self.kind {
-            Kind::Sqlite(tx) => statement::sqlite::execute(&mut ***tx, sql, params).await,
-            Kind::Postgres(tx) => statement::postgres::execute(&mut ***tx, sql, params).await,
+            Kind::Sqlite(tx) => {
+                let run = |connection: &_| sqlite::statement::execute(connection, &sql, &params);
+                tx.connection().await.and_then(run)
+            }
+            Kind::Postgres(tx) => statement::execute(tx, sql, params).await,
         };
         self.check(answer)
     }
 
     /// Runs several statements without parameters.
     pub(crate) async fn batch(&mut self, sql: String) -> Result<(), Error> {
-        let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
         let answer = match &mut self.kind {
-            Kind::Sqlite(tx) => sql.execute(&mut ***tx).await.map(|_| ()),
-            Kind::Postgres(tx) => sql.execute(&mut ***tx).await.map(|_| ()),
+            Kind::Sqlite(tx) => {
+                let run = |connection: &rusqlite::Connection| Ok(connection.execute_batch(&sql)?);
+                tx.connection().await.and_then(run)
+            }
+            Kind::Postgres(tx) => {
+                let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+                sql.execute(&mut ***tx).await.map(|_| ()).map_err(Error::from)
+            }
         };
-        self.check(answer.map_err(Error::from))
+        self.check(answer)
     }
 
     /// Makes it durable, then wakes who reads the feed.
@@ -151,13 +160,20 @@ impl Tx {
             return Err(Error::Broken);
         }
         match self.kind {
-            Kind::Sqlite(tx) => tx.end(Transaction::commit).await?,
-            Kind::Postgres(tx) => tx.end(Transaction::commit).await?,
-        }
-        match self.appended {
-            Some(Appended::Until(position)) => self.store.signal.advance(position),
-            Some(Appended::Unnumbered) => self.store.signal.committed(),
-            None => {}
+            Kind::Sqlite(tx) => {
+                let until = match self.appended {
+                    Some(Appended::Until(position)) => Some(position),
+                    Some(Appended::Unnumbered) | None => None,
+                };
+                // Who commits wakes the feed, also when nobody awaits this any more.
+                tx.commit(until).await?;
+            }
+            Kind::Postgres(tx) => {
+                tx.end(Transaction::commit).await?;
+                if self.appended.is_some() {
+                    self.store.signal.committed();
+                }
+            }
         }
         for hook in self.hooks {
             hook();
@@ -180,7 +196,7 @@ impl Tx {
     /// When the connection broke; the database then rolls back by itself.
     pub async fn rollback(self) -> Result<(), Error> {
         match self.kind {
-            Kind::Sqlite(tx) => tx.end(Transaction::rollback).await?,
+            Kind::Sqlite(tx) => tx.rollback().await,
             Kind::Postgres(tx) => tx.end(Transaction::rollback).await?,
         }
         Ok(())
@@ -211,8 +227,7 @@ impl Tx {
     pub(crate) fn cause(&self, traceparent: &str) -> (String, String) {
         let mut correlation = self.correlation.clone();
         if correlation.is_empty() {
-            // `version-trace-span-flags` (W3C Trace Context, 3.2).
-            correlation = traceparent.split('-').nth(1).unwrap_or_default().to_owned();
+            correlation = trace_id(traceparent);
         }
         (correlation, self.causation.clone())
     }
@@ -243,7 +258,28 @@ impl Tx {
         self.broken = true;
     }
 
-    fn check<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
+    /// Runs what needs SQLite's own connection, as a statement would.
+    pub(crate) async fn on_sqlite<T>(
+        &mut self,
+        run: impl FnOnce(&rusqlite::Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let answer = match &mut self.kind {
+            Kind::Sqlite(tx) => tx.connection().await.and_then(run),
+            Kind::Postgres(_) => unreachable!("its caller knows the dialect"),
+        };
+        self.check(answer)
+    }
+
+    /// PostgreSQL's own connection. What it answers is to be [checked](Tx::check).
+    pub(crate) fn postgres(&mut self) -> Option<&mut sqlx::PgConnection> {
+        match &mut self.kind {
+            Kind::Sqlite(_) => None,
+            Kind::Postgres(tx) => Some(tx),
+        }
+    }
+
+    /// Remembers that a statement failed.
+    pub(crate) fn check<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &answer {
             self.broken = true;
             self.contended |= error.is_contention();
@@ -256,4 +292,9 @@ impl fmt::Debug for Tx {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Tx").field("dialect", &self.dialect()).finish_non_exhaustive()
     }
+}
+
+/// Of a `traceparent`, which is `version-trace-span-flags` (W3C Trace Context, 3.2).
+pub(crate) fn trace_id(traceparent: &str) -> String {
+    traceparent.split('-').nth(1).unwrap_or_default().to_owned()
 }

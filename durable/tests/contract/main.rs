@@ -7,6 +7,7 @@ mod backup;
 mod command;
 mod consumer;
 mod feed;
+mod group;
 mod home;
 mod jar;
 mod list;

@@ -50,7 +50,8 @@ async fn a_projector_that_is_killed_anywhere_goes_on_where_it_was() {
             let again = Projector::open(&store, Ledger).await.unwrap();
             kills += u32::from(interrupted(again.catch_up(), polls).await);
         }
-        assert!(kills >= 10, "{}: only {kills} were killed", backend.name);
+        // Each awaits a few times: the statements of SQLite run on this thread.
+        assert!(kills >= 5, "{}: only {kills} were killed", backend.name);
         Projector::open(&store, Ledger).await.unwrap().catch_up().await.unwrap();
         assert_eq!(dump(&store).await, folded(&store).await, "{}", backend.name);
     }
