@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use crate::{app::App, net::Listener};
+use crate::{app::App, net::Listener, telemetry::page::Format};
 
 /// A probe that sends its header more slowly than this is none.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,7 +30,8 @@ pub(crate) async fn serve(app: App, ready: Arc<AtomicBool>, mut listener: Listen
         };
         let (app, ready) = (app.clone(), ready.clone());
         let service = service_fn(move |request: Request<Incoming>| {
-            let response = answer(&app, ready.load(Relaxed), request.uri().path());
+            let response =
+                answer(&app, ready.load(Relaxed), request.uri().path(), request.headers());
             async move { Ok::<_, Infallible>(response) }
         });
         let connection = http1::Builder::new()
@@ -45,14 +46,15 @@ pub(crate) async fn serve(app: App, ready: Arc<AtomicBool>, mut listener: Listen
     }
 }
 
-fn answer(app: &App, ready: bool, path: &str) -> Response<Full<bytes::Bytes>> {
+fn answer(app: &App, ready: bool, path: &str, headers: &HeaderMap) -> Response<Full<bytes::Bytes>> {
+    let format = Format::accepted(headers);
     let (status, body) = match path {
         // The process runs and its runtime turns: more would let a slow
         // dependency restart every replica at once.
         "/live" => (StatusCode::OK, "live\n".to_owned()),
         "/ready" if ready => (StatusCode::OK, "ready\n".to_owned()),
         "/ready" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
-        "/metrics" => (StatusCode::OK, app.metrics()),
+        "/metrics" => (StatusCode::OK, app.metrics_as(format)),
         "/endpoints" => (StatusCode::OK, app.endpoints()),
         _ => (StatusCode::NOT_FOUND, "/live /ready /metrics /endpoints\n".to_owned()),
     };
@@ -60,7 +62,8 @@ fn answer(app: &App, ready: bool, path: &str) -> Response<Full<bytes::Bytes>> {
     *response.status_mut() = status;
     let content = match path {
         "/endpoints" => "application/json",
-        _ => "text/plain; version=0.0.4; charset=utf-8",
+        "/metrics" => format.content_type(),
+        _ => "text/plain; charset=utf-8",
     };
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
     response
@@ -82,7 +85,7 @@ mod tests {
             ("/", 404, "text/plain"),
         ];
         for (path, status, content) in pages {
-            let response = answer(&app, false, path);
+            let response = answer(&app, false, path, &HeaderMap::new());
             assert_eq!(response.status(), status, "{path}");
             let told = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
             assert!(told.starts_with(content), "{path} is {told}");

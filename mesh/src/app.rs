@@ -31,7 +31,11 @@ use crate::{
         overload::{self, Overload},
     },
     settings::{Settings, SettingsError},
-    telemetry::{self, Telemetry, destinations::Destinations},
+    telemetry::{
+        self, Telemetry,
+        destinations::Destinations,
+        page::{Format, Page},
+    },
     workers,
 };
 
@@ -220,14 +224,21 @@ impl App {
         Member::new(self, address, Served::default())
     }
 
-    /// What the admin port tells at `/metrics`, in Prometheus' text format.
+    /// What the admin port tells at `/metrics`, in Prometheus' text format. Who asks
+    /// for OpenMetrics there gets exemplars too.
     #[must_use]
     pub fn metrics(&self) -> String {
-        let mut page = telemetry::metrics::page(&self.contracts().load(), self.destinations());
+        self.metrics_as(Format::Prometheus)
+    }
+
+    pub(crate) fn metrics_as(&self, format: Format) -> String {
+        let mut page = Page::new(format);
+        telemetry::metrics::write(&mut page, &self.contracts().load(), self.destinations());
         if let Some(overload) = self.overload() {
             overload.page(&mut page);
         }
-        page + &workers::page()
+        workers::page(&mut page);
+        page.finish()
     }
 
     /// What the admin port tells at `/endpoints`: the applications that this

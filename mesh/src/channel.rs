@@ -39,6 +39,7 @@ mod rotation;
 mod standing;
 pub(crate) mod subset;
 mod tick;
+mod told;
 mod tried;
 mod verdict;
 

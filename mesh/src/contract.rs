@@ -25,7 +25,7 @@ use self::{options::Options, paths::Paths};
 use crate::{
     Criticality, proto,
     server::overload::usual::Usual,
-    telemetry::metrics::MethodMetrics,
+    telemetry::{client::Called, metrics::MethodMetrics},
     validate::{self, Program},
 };
 
@@ -68,7 +68,7 @@ pub struct Method {
     /// Checks a request message; `None` when its type has no rules.
     pub request: Option<Arc<Program>>,
     pub(crate) served: MethodMetrics,
-    pub(crate) called: MethodMetrics,
+    pub(crate) called: Called,
     /// How long it takes here.
     pub(crate) usual: Usual,
 }
@@ -243,7 +243,7 @@ impl Method {
             server_streaming: descriptor.is_server_streaming(),
             request,
             served: MethodMetrics::default(),
-            called: MethodMetrics::default(),
+            called: Called::default(),
             usual: Usual::default(),
             path,
         })

@@ -15,7 +15,7 @@ mod head;
 mod limits;
 mod outcome;
 pub(crate) mod overload;
-mod payload;
+pub(crate) mod payload;
 pub(crate) mod request;
 mod routes;
 

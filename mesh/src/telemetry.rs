@@ -1,9 +1,14 @@
 //! What a process tells about its calls: metrics, traces, logs.
 
+pub(crate) mod client;
 pub(crate) mod destinations;
+mod histogram;
 pub(crate) mod log;
 pub(crate) mod metrics;
+pub(crate) mod page;
 pub(crate) mod span;
+#[cfg(test)]
+mod tests;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;

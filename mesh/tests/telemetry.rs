@@ -1,9 +1,11 @@
-//! What a server tells of the calls that it has served.
+//! What a process tells of the calls that it has served, and of those it made.
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{Arc, Mutex, OnceLock},
+    time::Duration,
 };
 
 use mesh::{
@@ -13,7 +15,7 @@ use mesh::{
         key_service_client::KeyServiceClient,
         key_service_server::{KeyService, KeyServiceServer},
     },
-    testing::{Mesh, Running},
+    testing::{Mesh, Peer, Reply, Running},
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -134,4 +136,120 @@ async fn sizes_and_unknown_methods_are_counted() {
         assert!(page.lines().any(|have| have == line), "{line} is missing in\n{page}");
     }
     assert!(!page.contains("nobody.Knows"));
+}
+
+/// The samples of a page, by name and labels, when it is one by Prometheus'
+/// grammar: every sample belongs to a metric whose type came before, buckets do
+/// not fall, and their last is the count.
+fn samples(page: &str) -> BTreeMap<String, f64> {
+    let (mut samples, mut kinds) = (BTreeMap::new(), BTreeMap::new());
+    let mut below = (String::new(), 0.0);
+    for line in page.lines() {
+        if let Some(head) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = head.split_once(' ').unwrap();
+            assert_eq!(kinds.insert(name, kind), None, "{name} has two heads");
+        }
+        if line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let value: f64 = value.parse().unwrap();
+        let metric = name.split('{').next().unwrap();
+        let suffixes = ["", "_bucket", "_sum", "_count"];
+        let of = suffixes.iter().find_map(|suffix| kinds.get(metric.strip_suffix(suffix)?));
+        assert!(of.is_some(), "{line} belongs to nothing");
+        if let Some((labels, _)) = name.split_once(",le=") {
+            let last = if below.0 == labels { below.1 } else { 0.0 };
+            assert!(value >= last, "{line} falls");
+            below = (labels.to_owned(), value);
+        } else if metric.ends_with("_count") {
+            assert_eq!(below.1, value, "{line} is not the last bucket");
+        }
+        assert_eq!(samples.insert(name.to_owned(), value), None, "{name} stands twice");
+    }
+    samples
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_counts_its_calls_its_attempts_and_what_they_carried() {
+    let _lines = log();
+    let mesh = Mesh::simulated(4).await;
+    let key = JsonWebKey { kid: "x".repeat(26), ..JsonWebKey::default() };
+    let fine = Reply::message(&ListKeysResponse { keys: vec![key] });
+    let script = Peer::new()
+        .once(Reply::status(Status::unavailable("once")))
+        .once(Reply::refused_stream())
+        .always(fine);
+    let _peer = mesh.peer("keys", script).await;
+    let app = mesh.app("caller");
+    let mut client = KeyServiceClient::new(app.channel("keys"));
+    client.list_keys(ListKeysRequest {}).await.unwrap();
+    client.list_keys(ListKeysRequest {}).await.unwrap();
+    let mut unknown = tonic::client::Grpc::new(app.channel("keys"));
+    unknown.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static("/nobody.Knows/This");
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    unknown.unary(Request::new(()), path, codec).await.unwrap();
+
+    let page = app.metrics();
+    let samples = samples(&page);
+    let keys = "grpc_method=\"titan.mesh.v1.KeyService/ListKeys\",grpc_target=\"keys\"";
+    let other = "grpc_method=\"other\",grpc_target=\"keys\"";
+    for (name, labels, value) in [
+        ("grpc_client_call_started_total", keys.to_owned(), 2.0),
+        ("grpc_client_calls_in_flight", keys.to_owned(), 0.0),
+        ("grpc_client_attempt_started_total", keys.to_owned(), 4.0),
+        ("grpc_client_attempt_started_total", other.to_owned(), 1.0),
+        ("grpc_client_call_duration_seconds_count", format!("{keys},grpc_status=\"OK\""), 2.0),
+        ("grpc_client_attempt_duration_seconds_count", format!("{keys},grpc_status=\"OK\""), 2.0),
+        (
+            "grpc_client_attempt_duration_seconds_count",
+            format!("{keys},grpc_status=\"UNAVAILABLE\""),
+            2.0,
+        ),
+        (
+            "grpc_client_attempt_rcvd_total_compressed_message_size_bytes_sum",
+            format!("{keys},grpc_status=\"OK\""),
+            60.0,
+        ),
+        (
+            "grpc_client_attempt_sent_total_compressed_message_size_bytes_sum",
+            format!("{keys},grpc_status=\"OK\""),
+            0.0,
+        ),
+        ("grpc_client_call_retries_sum", keys.to_owned(), 1.0),
+        ("grpc_client_call_retries_count", keys.to_owned(), 1.0),
+        ("grpc_client_call_transparent_retries_sum", keys.to_owned(), 1.0),
+        ("grpc_client_call_retry_delay_seconds_count", keys.to_owned(), 1.0),
+    ] {
+        let name = format!("{name}{{{labels}}}");
+        assert_eq!(samples.get(&name), Some(&value), "{name} in\n{page}");
+    }
+    assert!(!page.contains("nobody.Knows"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_ran_out_of_time_and_one_given_up_are_told_apart() {
+    let _lines = log();
+    let mesh = Mesh::simulated(5).await;
+    let _peer = mesh.peer("keys", Peer::new().always(Reply::never())).await;
+    let app = mesh.app("caller");
+    let call = |timeout: u64| {
+        let mut client = KeyServiceClient::new(app.channel("keys"));
+        let mut request = Request::new(ListKeysRequest {});
+        request.set_timeout(Duration::from_millis(timeout));
+        async move { client.list_keys(request).await.unwrap_err().code() }
+    };
+    assert_eq!(call(50).await, Code::DeadlineExceeded);
+    assert!(tokio::time::timeout(Duration::from_millis(50), call(1_000)).await.is_err());
+    let page = app.metrics();
+    let samples = samples(&page);
+    for status in ["DEADLINE_EXCEEDED", "CANCELLED"] {
+        for metric in ["call", "attempt"] {
+            let labels = "grpc_method=\"titan.mesh.v1.KeyService/ListKeys\",grpc_target=\"keys\"";
+            let labels = format!("{labels},grpc_status=\"{status}\"");
+            let name = format!("grpc_client_{metric}_duration_seconds_count{{{labels}}}");
+            assert_eq!(samples.get(&name), Some(&1.0), "{name} in\n{page}");
+        }
+    }
 }

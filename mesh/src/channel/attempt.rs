@@ -13,6 +13,7 @@ use super::{
     permit::Permit,
     pool::Unpicked,
     response::Upload,
+    told::Attempt,
 };
 use crate::status;
 
@@ -21,6 +22,7 @@ pub(super) struct Answer {
     pub(super) response: Response<h2::RecvStream>,
     pub(super) permit: Permit,
     pub(super) upload: Option<Upload>,
+    pub(super) told: Attempt,
 }
 
 /// An attempt whose response has not begun. Dropping it resets its stream, and
@@ -29,6 +31,7 @@ pub(super) struct Opened {
     pub(super) response: ResponseFuture,
     permit: Permit,
     upload: Option<Upload>,
+    told: Attempt,
 }
 
 impl Opened {
@@ -37,15 +40,15 @@ impl Opened {
         self,
         response: Result<Response<h2::RecvStream>, h2::Error>,
     ) -> Result<Answer, Failure> {
-        let Self { mut permit, upload, .. } = self;
+        let Self { mut permit, upload, mut told, .. } = self;
         match response {
             Ok(response) => {
                 permit.answered(&response);
-                Ok(Answer { response, permit, upload })
+                Ok(Answer { response, permit, upload, told })
             }
             Err(error) => {
                 permit.broke(&error, Instant::now());
-                Err(Failure::of_stream(&error))
+                Err(told.failed(Failure::of_stream(&error)))
             }
         }
     }
@@ -69,15 +72,21 @@ impl Attempts {
         payload: &mut Payload,
         previous: u32,
     ) -> Result<Opened, Failure> {
+        let mut told = self.tell(previous);
         let picked = self.shared().pool.pick(&self.ask, &self.shared().bulkhead).await;
-        let permit = picked.map_err(|why| self.unpicked(why))?;
+        let permit = picked.map_err(|why| told.failed(self.unpicked(why)))?;
         self.ask.avoid.add(permit.instance());
         let mut sender = permit.connection.sender();
         if let Err(error) = std::future::poll_fn(|cx| sender.poll_ready(cx)).await {
             permit.connection.retire();
-            return Err(Failure::unsent(&error));
+            return Err(told.failed(Failure::unsent(&error)));
         }
-        self.send(permit, sender, payload, previous)
+        self.send(permit, sender, payload, previous, told)
+    }
+
+    /// What tells of an attempt that begins, after so many others.
+    pub(super) fn tell(&mut self, previous: u32) -> Attempt {
+        self.told.attempt(self.head.path(), previous, self.ask.deadline)
     }
 
     /// Sends the request on a connection that is ready for it.
@@ -87,21 +96,24 @@ impl Attempts {
         mut sender: SendRequest<Bytes>,
         payload: &mut Payload,
         previous: u32,
+        mut told: Attempt,
     ) -> Result<Opened, Failure> {
+        told.at(permit.address());
         // As late as possible: what was spent waiting is not left to the server.
         let left = self.ask.deadline.map(|at| at.saturating_duration_since(permit.began()));
         let first = permit.connection.introduce();
-        let request = self.head.request(previous, left, first);
+        let request = self.head.request(previous, left, first, told.place());
         let sending = payload.take().expect("an attempt is made only with something to send");
+        told.sends(&sending);
         let (response, stream) = match sender.send_request(request, false) {
             Ok(opened) => opened,
             Err(error) => {
                 permit.connection.retire();
                 payload.restore(sending);
-                return Err(Failure::unsent(&error));
+                return Err(told.failed(Failure::unsent(&error)));
             }
         };
-        Ok(Opened { response, permit, upload: send(sending, stream) })
+        Ok(Opened { response, permit, upload: send(sending, stream), told })
     }
 
     fn unpicked(&self, why: Unpicked) -> Failure {

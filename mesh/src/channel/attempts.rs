@@ -23,6 +23,7 @@ use super::{
     payload::Payload,
     permit::{Ask, Shape},
     response::{Incoming, ResponseBody, code_of},
+    told::Told,
 };
 use crate::{
     backoff::Backoff,
@@ -51,6 +52,7 @@ pub(super) struct Attempts {
     retry: Retry,
     /// Boxed, since most methods are not hedged.
     pub(super) hedged: Option<Box<Hedged>>,
+    pub(super) told: Told,
 }
 
 /// What becomes of a call.
@@ -95,9 +97,13 @@ impl Call {
         let handled = call::current();
 
         let inherited = handled.as_ref().map(|call| call.trace);
-        let (span, place) = span::calling(path.path(), inherited, shared.common.trace_ratio);
+        let (span, place) =
+            span::calling(path.path(), &shared.app, inherited, shared.common.trace_ratio);
         let now = Instant::now();
-        let mut outcome = Outcome::new(method.clone(), span, now);
+        let called = method.as_ref().map(|method| method.called.at(&shared.destination));
+        let calls = called.unwrap_or(&shared.destination.other).clone();
+        let told = Told::new(calls.clone(), &span, place, now);
+        let mut outcome = Outcome::new(calls.clone(), (span, place), now);
         let shape = Shape::of(method.as_deref());
         let Some(room) = shared.bulkhead.enter(shape != Shape::Unary) else {
             outcome.decide(Code::ResourceExhausted);
@@ -111,15 +117,16 @@ impl Call {
         let repeatable =
             method.is_some_and(|method| method.idempotency.repeatable()) && !below_repetition;
         let hedged = record.as_ref().filter(|_| repeatable);
-        let hedged = hedged.and_then(|method| shared.hedging.begin(method));
+        let hedged = hedged.and_then(|method| shared.hedging.begin(method, &calls));
         let retry = method.map(|method| method.retry).unwrap_or_default();
         let body = compression::pack_request(&mut head.headers, &mut head.extensions, body);
         let max = shared.common.max_message_bytes;
         let (key, keyed) = key::of(method, &head.headers, max);
-        let context = Context { shared, carried, handled, place };
+        let context = Context { shared, carried, handled };
         let (head, unpacks) = Head::new(head.headers, path, context);
         let ask = Ask { key, ..Ask::new(deadline, shape) };
-        let attempts = Attempts { head, ask, keyed, repeatable, below_repetition, retry, hedged };
+        let attempts =
+            Attempts { head, ask, keyed, repeatable, below_repetition, retry, hedged, told };
         Ok(Self { attempts, body, outcome, limit: unpacks.then_some(max) })
     }
 
@@ -128,8 +135,10 @@ impl Call {
         // Everything is within: the wait for an instance, all attempts, waits.
         let made = within(deadline, pin!(self.attempts.make(self.body))).await;
         let mut outcome = self.outcome;
+        outcome.repeated(self.attempts.told.repetitions);
         match made {
-            Ok(Answer { response, permit, upload }) => {
+            Ok(Answer { response, permit, upload, told }) => {
+                outcome.carry(told);
                 let (mut parts, stream) = response.into_parts();
                 let incoming = Incoming::of(&mut parts.headers, self.limit)
                     .inspect_err(|status| outcome.decide(status.code()))?;
@@ -205,17 +214,21 @@ impl Attempts {
             let failure = match attempted {
                 Ok(mut answer) => match self.refusal(&mut answer.response) {
                     None => return Ok(answer),
-                    Some(failure) => failure,
+                    Some(failure) => answer.told.failed(failure),
                 },
                 Err(failure) => failure,
             };
             match failure.sent {
                 // The pool has dropped that connection, so this ends when no
                 // instance is left, at the latest.
-                Sent::No if payload.repeatable() => {}
-                Sent::Refused if payload.repeatable() && refused < MAX_REFUSED => refused += 1,
+                Sent::No if payload.repeatable() => self.told.transparently(),
+                Sent::Refused if payload.repeatable() && refused < MAX_REFUSED => {
+                    refused += 1;
+                    self.told.transparently();
+                }
                 Sent::TurnedAway if self.may_go_elsewhere(&failure, &payload, refused) => {
                     refused += 1;
+                    self.told.transparently();
                 }
                 Sent::Maybe if self.may_repeat(&failure, &payload, attempts) => {
                     attempts += 1;
@@ -223,6 +236,7 @@ impl Attempts {
                         Pushback::After(wait) => wait,
                         _ => backoff.wait(),
                     };
+                    self.told.retries_after(wait);
                     // Boxed as all waits that are rare, which keeps every call's future small.
                     Box::pin(tokio::time::sleep(wait)).await;
                 }

@@ -42,7 +42,6 @@ pub(super) struct Context {
     pub(super) carried: Carried,
     /// The call that is being handled.
     pub(super) handled: Option<Arc<Call>>,
-    pub(super) place: Trace,
 }
 
 impl Head {
@@ -64,6 +63,10 @@ impl Head {
         (Self { uri, context, next: Some(headers), own }, unpacks)
     }
 
+    pub(super) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.context.shared
     }
@@ -76,13 +79,14 @@ impl Head {
     }
 
     /// The request of an attempt after so many others, with so much time left.
-    /// `first` on its connection, it puts names into HPACK's table that the
+    /// `place` is the attempt's own in the trace. `first` on its connection, it puts names into HPACK's table that the
     /// following ones refer to.
     pub(super) fn request(
         &mut self,
         previous: u32,
         left: Option<Duration>,
         first: bool,
+        place: Trace,
     ) -> Request<()> {
         let mut headers = self.next.take().unwrap_or_else(|| self.again());
         if let Some(left) = left {
@@ -91,7 +95,7 @@ impl Head {
         if previous > 0 {
             headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
         }
-        let mut place = self.context.place.header();
+        let mut place = place.header();
         // Never the same again: kept out of the tables of both sides, where it
         // would take the place of what is.
         place.set_sensitive(!first);

@@ -14,7 +14,10 @@ use arc_swap::ArcSwap;
 
 pub(super) use self::latency::Latency;
 use super::budget::Budget;
-use crate::contract::{Hedge, Method};
+use crate::{
+    contract::{Hedge, Method},
+    telemetry::client::Calls,
+};
 
 /// What all calls of one channel share.
 #[derive(Debug)]
@@ -33,11 +36,11 @@ impl Default for Hedging {
 impl Hedging {
     /// A call to a method is made; how it is hedged, unless its contract does not
     /// want that.
-    pub(super) fn begin(&self, method: &Arc<Method>) -> Option<Box<Hedged>> {
+    pub(super) fn begin(&self, method: &Method, calls: &Arc<Calls>) -> Option<Box<Hedged>> {
         let hedge = method.hedge?;
         let latency = hedge.delay.is_none().then(|| self.latency(&method.path));
         self.budget.earn();
-        Some(Box::new(Hedged { method: method.clone(), hedge, latency, hedges: 0 }))
+        Some(Box::new(Hedged { calls: calls.clone(), hedge, latency, hedges: 0 }))
     }
 
     /// Takes what a hedge costs, if it is there: from its own budget, which bounds
@@ -63,11 +66,11 @@ impl Hedging {
 /// One call that may be hedged.
 #[derive(Debug)]
 pub(super) struct Hedged {
-    method: Arc<Method>,
+    calls: Arc<Calls>,
     hedge: Hedge,
     /// Of its method; absent where the contract states the delay.
     latency: Option<Arc<Latency>>,
-    hedges: usize,
+    hedges: u32,
 }
 
 impl Hedged {
@@ -98,7 +101,7 @@ impl Hedged {
 impl Drop for Hedged {
     fn drop(&mut self) {
         if self.hedges > 0 {
-            self.method.called.hedged(self.hedges);
+            self.calls.hedged(self.hedges);
         }
     }
 }

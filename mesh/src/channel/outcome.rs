@@ -7,26 +7,52 @@ use tokio::time::Instant;
 use tonic::Code;
 use tracing::Span;
 
-use super::bulkhead::Place;
-use crate::{contract::Method, telemetry::span};
+use super::{bulkhead::Place, told::Attempt};
+use crate::{
+    telemetry::{
+        client::{Calls, Repetitions},
+        span,
+    },
+    trace::Trace,
+};
 
 /// Tells metrics and trace how a call ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    method: Option<Arc<Method>>,
+    calls: Arc<Calls>,
     span: Span,
+    trace: Trace,
     started: Instant,
     ended: Option<(Code, Option<Instant>)>,
     /// The call's place in the bulkhead of its destination.
     place: Option<Place>,
+    /// The attempt that has the answer.
+    attempt: Option<Attempt>,
 }
 
 impl Outcome {
-    pub(crate) fn new(method: Option<Arc<Method>>, span: Span, started: Instant) -> Self {
-        if let Some(method) = &method {
-            method.called.start();
+    pub(crate) fn new(calls: Arc<Calls>, (span, trace): (Span, Trace), started: Instant) -> Self {
+        calls.start();
+        Self { calls, span, trace, started, ended: None, place: None, attempt: None }
+    }
+
+    /// The call was answered, or has failed, after these repetitions.
+    pub(crate) fn repeated(&self, repetitions: Repetitions) {
+        if repetitions.retries + repetitions.transparent > 0 {
+            self.calls.repeated(repetitions);
         }
-        Self { method, span, started, ended: None, place: None }
+    }
+
+    /// The attempt that was answered ends with the call.
+    pub(crate) fn carry(&mut self, attempt: Attempt) {
+        self.attempt = Some(attempt);
+    }
+
+    /// Bytes of the answer, with the prefixes of messages.
+    pub(crate) fn received(&mut self, data: &[u8]) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.received(data);
+        }
     }
 
     /// The call's span, when it is recorded.
@@ -53,10 +79,12 @@ impl Outcome {
 impl Drop for Outcome {
     fn drop(&mut self) {
         let (code, at) = self.ended.unwrap_or((Code::Cancelled, None));
-        if let Some(method) = &self.method {
-            let at = at.unwrap_or_else(Instant::now);
-            method.called.finish(code, at.saturating_duration_since(self.started));
+        let at = at.unwrap_or_else(Instant::now);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.decide(code, Some(at));
         }
+        let recorded = (!self.span.is_none()).then_some(self.trace);
+        self.calls.finish(code, at.saturating_duration_since(self.started), recorded);
         span::outcome(&self.span, code, code != Code::Ok);
     }
 }

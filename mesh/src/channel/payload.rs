@@ -1,12 +1,22 @@
 //! The request of a call, so that it can be sent again: a message is encoded
 //! once and every attempt sends the same bytes.
 
-use std::{collections::VecDeque, pin::Pin, task::Poll};
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Poll,
+};
 
 use bytes::Bytes;
 use h2::SendStream;
 use http_body::{Body as _, Frame};
 use tonic::{Status, body::Body};
+
+use crate::server::payload::Payload as Counter;
 
 /// What a call sends.
 pub(crate) enum Payload {
@@ -22,6 +32,8 @@ pub(crate) enum Payload {
 pub(crate) struct Streamed {
     seen: VecDeque<Frame<Bytes>>,
     rest: Body,
+    /// Bytes of the messages that were sent.
+    pub(super) sent: Arc<AtomicU64>,
 }
 
 impl Payload {
@@ -48,7 +60,7 @@ impl Payload {
             let only = seen.pop_front().and_then(|frame| frame.into_data().ok());
             return Ok(Self::Whole(only.unwrap_or_default()));
         }
-        Ok(Self::Stream(Box::new(Streamed { seen, rest: body })))
+        Ok(Self::Stream(Box::new(Streamed { seen, rest: body, sent: Arc::default() })))
     }
 
     /// What the next attempt sends; `None` when it was sent and cannot be again.
@@ -82,6 +94,7 @@ impl Streamed {
     /// Sends the frames as the peer's window allows. A failing body resets the
     /// stream, so that the server does not take its end for a regular one.
     pub(crate) async fn send(mut self, mut stream: SendStream<Bytes>) {
+        let mut counter = Counter::default();
         loop {
             let frame = match self.seen.pop_front() {
                 Some(frame) => Some(Ok(frame)),
@@ -92,6 +105,8 @@ impl Streamed {
                     let Ok(data) = frame.into_data() else {
                         continue;
                     };
+                    counter.add(&data);
+                    self.sent.store(counter.bytes(), Relaxed);
                     if send_data(&mut stream, data).await.is_err() {
                         return;
                     }

@@ -102,6 +102,11 @@ impl Permit {
         self.endpoint.standing.number
     }
 
+    /// Where the instance is.
+    pub(crate) fn address(&self) -> &str {
+        &self.endpoint.target.address
+    }
+
     /// The same call, with the reservation of its instance's breaker.
     pub(super) fn with_probe(mut self) -> Self {
         self.probe = true;

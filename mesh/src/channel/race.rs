@@ -17,13 +17,6 @@ use super::{
     payload::Payload,
 };
 
-/// What happens next in a race.
-enum Event {
-    Ended(Result<Answer, Failure>),
-    /// The latest attempt is late.
-    Late,
-}
-
 /// Attempts that run at the same time.
 struct Race {
     running: Vec<Opened>,
@@ -48,8 +41,8 @@ impl Attempts {
         let mut race = Race::of(first);
         race.wait(self.delay(*attempts));
         loop {
-            match race.event().await {
-                Event::Late => {
+            match race.ended().await {
+                None => {
                     let hedge = self.hedge(payload, *attempts).await;
                     *attempts += u32::from(hedge.is_some());
                     // Where nobody else can be called, or too many were, this
@@ -58,14 +51,14 @@ impl Attempts {
                     race.running.extend(hedge);
                     race.wait(delay);
                 }
-                Event::Ended(ended) => {
+                Some(ended) => {
                     let failure = match ended {
                         Ok(mut answer) => match self.refusal(&mut answer.response) {
                             None => {
                                 self.answered(began.elapsed());
                                 return Ok(answer);
                             }
-                            Some(failure) => failure,
+                            Some(failure) => answer.told.failed(failure),
                         },
                         Err(failure) => failure,
                     };
@@ -92,7 +85,8 @@ impl Attempts {
         if !matches!(ready, Poll::Ready(Ok(()))) {
             return None;
         }
-        let opened = self.send(permit, sender, payload, previous).ok()?;
+        let told = self.tell(previous);
+        let opened = self.send(permit, sender, payload, previous, told).ok()?;
         if let Some(hedged) = &mut self.hedged {
             hedged.sent();
         }
@@ -123,16 +117,17 @@ impl Race {
         self.next = at.map(|at| Box::pin(tokio::time::sleep_until(at)));
     }
 
-    async fn event(&mut self) -> Event {
+    /// The next attempt that ends; `None` when the latest one is late before.
+    async fn ended(&mut self) -> Option<Result<Answer, Failure>> {
         std::future::poll_fn(|cx| {
             for at in 0..self.running.len() {
                 if let Poll::Ready(response) = Pin::new(&mut self.running[at].response).poll(cx) {
                     let ended = self.running.swap_remove(at).ended(response);
-                    return Poll::Ready(Event::Ended(ended));
+                    return Poll::Ready(Some(ended));
                 }
             }
             let Some(next) = &mut self.next else { return Poll::Pending };
-            next.as_mut().poll(cx).map(|()| Event::Late)
+            next.as_mut().poll(cx).map(|()| None)
         })
         .await
     }

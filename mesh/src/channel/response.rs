@@ -176,6 +176,7 @@ impl ResponseBody {
         if self.stage == Stage::Data {
             match ready!(self.stream.poll_data(cx)) {
                 Some(Ok(data)) => {
+                    self.outcome.received(&data);
                     self.stream.flow_control().release_capacity(data.len())?;
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }

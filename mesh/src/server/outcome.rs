@@ -143,7 +143,8 @@ impl Drop for Outcome<'_> {
         let code = self.code.unwrap_or(Code::Cancelled);
         let took = self.started.elapsed();
         let metrics = self.method.map_or(&OTHER, |method| &method.served);
-        metrics.finish_served(code, took, self.sent.bytes(), self.received());
+        let recorded = (!self.span.is_none()).then_some(self.place);
+        metrics.finish_served(code, took, self.sent.bytes(), self.received(), recorded);
         span::outcome(&self.span, code, server_fault(code));
         if self.shared.limits.access_log.has(code) {
             self.log(code, took);

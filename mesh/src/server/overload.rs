@@ -18,7 +18,6 @@ pub(crate) mod usual;
 mod window;
 
 use std::{
-    fmt::Write as _,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{
@@ -39,7 +38,10 @@ use self::{
     streams::{Stream, Streams},
     window::Window,
 };
-use crate::{Criticality, channel::UNPROCESSED, contract::Method, criticality::CLASSES, status};
+use crate::{
+    Criticality, channel::UNPROCESSED, contract::Method, criticality::CLASSES, status,
+    telemetry::page::Page,
+};
 
 /// How long a caller is asked to stay away, in milliseconds (gRFC A6).
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -240,8 +242,8 @@ impl Overload {
         status
     }
 
-    /// Lines for Prometheus' page.
-    pub(crate) fn page(&self, page: &mut String) {
+    /// Lines for the page of metrics.
+    pub(crate) fn page(&self, page: &mut Page) {
         let queued = self.crowded().queue.len();
         for (name, help, value) in [
             ("limit", "Calls that may be worked on at once.", u64::from(self.limit.load(Relaxed))),
@@ -250,14 +252,15 @@ impl Overload {
             ("streams", "Streamed calls.", u64::from(self.streams.open())),
         ] {
             let name = format!("titan_server_overload_{name}");
-            let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+            page.head(&name, "gauge", help);
+            page.line(format_args!("{name} {value}"));
         }
         let name = "titan_server_overload_shed_total";
         let help = "Calls that were turned away, by class.";
-        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} counter");
+        page.head(name, "counter", help);
         for class in Criticality::ALL {
             let (label, value) = (class.name(), self.shed[class as usize].load(Relaxed));
-            let _ = writeln!(page, "{name}{{criticality=\"{label}\"}} {value}");
+            page.line(format_args!("{name}{{criticality=\"{label}\"}} {value}"));
         }
     }
 }

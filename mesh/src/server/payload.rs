@@ -6,7 +6,7 @@ const PREFIX: usize = 5;
 
 /// What has gone by so far, in whatever pieces it came.
 #[derive(Debug, Default)]
-pub(super) struct Payload {
+pub(crate) struct Payload {
     bytes: u64,
     /// Of the message that is going by.
     left: usize,
@@ -16,7 +16,7 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    pub(super) fn add(&mut self, mut data: &[u8]) {
+    pub(crate) fn add(&mut self, mut data: &[u8]) {
         loop {
             let part = self.left.min(data.len());
             self.bytes += part as u64;
@@ -37,7 +37,7 @@ impl Payload {
         }
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 }

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use super::metrics::{head, line};
+use super::{client::Calls, page::Page};
 
 /// More applications than this share one entry: names come from settings and
 /// code, but nothing keeps a program from making them up.
@@ -45,6 +45,8 @@ pub(crate) struct Destination {
     panics: AtomicU64,
     panicking: AtomicI64,
     pub(crate) bulkhead_full: AtomicU64,
+    /// Calls that no contract knows.
+    pub(crate) other: Arc<Calls>,
 }
 
 impl Destination {
@@ -78,56 +80,61 @@ impl Destinations {
         all.entry(name.to_owned()).or_default().clone()
     }
 
-    /// Adds what happened to the page for Prometheus.
-    pub(crate) fn write(&self, page: &mut String) {
-        let all = self.0.lock().expect("nothing panics while it is held").clone();
+    /// Each with its name.
+    pub(super) fn all(&self) -> BTreeMap<String, Arc<Destination>> {
+        self.0.lock().expect("nothing panics while it is held").clone()
+    }
+
+    /// Adds what happened to the page.
+    pub(crate) fn write(&self, page: &mut Page) {
+        let all = self.all();
         breakers(page, &all);
         ejections(page, &all);
         let name = "mesh_panic";
-        head(page, name, "gauge", "Whether open breakers are ignored.");
+        page.head(name, "gauge", "Whether open breakers are ignored.");
         of_each(page, name, &all, |of| of.panicking.load(Relaxed).unsigned_abs());
         let name = "mesh_panics_total";
-        head(page, name, "counter", "Times that panic began.");
+        page.head(name, "counter", "Times that panic began.");
         of_each(page, name, &all, |of| of.panics.load(Relaxed));
         let name = "mesh_bulkhead_full_total";
-        head(page, name, "counter", "Calls refused by a full bulkhead.");
+        page.head(name, "counter", "Calls refused by a full bulkhead.");
         of_each(page, name, &all, |of| of.bulkhead_full.load(Relaxed));
     }
 }
 
 type All = BTreeMap<String, Arc<Destination>>;
 
-fn breakers(page: &mut String, all: &All) {
+fn breakers(page: &mut Page, all: &All) {
     let name = "mesh_breaker_transitions_total";
-    head(page, name, "counter", "Changes of instances' breakers, by the state they came to.");
+    page.head(name, "counter", "Changes of instances' breakers, by the state they came to.");
     for (app, of) in all {
         for (state, count) in
             [("open", &of.opened), ("half_open", &of.half_opened), ("closed", &of.closed)]
         {
             let labels = format!("grpc_target=\"{app}\",state=\"{state}\"");
-            line(page, format_args!("{name}{{{labels}}} {}", count.load(Relaxed)));
+            page.line(format_args!("{name}{{{labels}}} {}", count.load(Relaxed)));
         }
     }
 }
 
-fn of_each(page: &mut String, name: &str, all: &All, value: impl Fn(&Destination) -> u64) {
+fn of_each(page: &mut Page, name: &str, all: &All, value: impl Fn(&Destination) -> u64) {
     for (app, of) in all {
-        line(page, format_args!("{name}{{grpc_target=\"{app}\"}} {}", value(of)));
+        page.line(format_args!("{name}{{grpc_target=\"{app}\"}} {}", value(of)));
     }
 }
 
-fn ejections(page: &mut String, all: &All) {
+fn ejections(page: &mut Page, all: &All) {
     let name = "grpc_lb_outlier_detection_ejections_enforced_total";
-    head(page, name, "counter", "Instances taken out of rotation.");
+    page.head(name, "counter", "Instances taken out of rotation.");
     by_detection(page, name, "", all, |of| &of.enforced);
     let name = "grpc_lb_outlier_detection_ejections_unenforced_total";
-    head(page, name, "counter", "Instances kept since too few would have been left.");
+    page.head(name, "counter", "Instances kept since too few would have been left.");
     let reason = ",grpc_lb_outlier_detection_unenforced_reason=\"max_ejection_overflow\"";
     by_detection(page, name, reason, all, |of| &of.unenforced);
 }
 
 fn by_detection(
-    page: &mut String,
+    page: &mut Page,
     name: &str,
     further: &str,
     all: &All,
@@ -137,7 +144,7 @@ fn by_detection(
         for (method, count) in DETECTIONS.iter().zip(counters(of)) {
             let detection = format!("grpc_lb_outlier_detection_detection_method=\"{method}\"");
             let labels = format!("grpc_target=\"{app}\",{detection}{further}");
-            line(page, format_args!("{name}{{{labels}}} {}", count.load(Relaxed)));
+            page.line(format_args!("{name}{{{labels}}} {}", count.load(Relaxed)));
         }
     }
 }
@@ -145,11 +152,12 @@ fn by_detection(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::page::Format;
 
     fn page(all: &Destinations) -> String {
-        let mut page = String::new();
+        let mut page = Page::new(Format::Prometheus);
         all.write(&mut page);
-        page
+        page.finish()
     }
 
     #[test]

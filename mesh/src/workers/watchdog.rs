@@ -25,6 +25,8 @@ use tokio::runtime::Handle;
 
 use super::{slot, thread::Worker};
 
+use crate::telemetry::page::Page;
+
 /// Twenty looks a second at one number for each worker cost nothing that can be
 /// measured, and find what lasts long enough to be felt by callers.
 const TICK: Duration = Duration::from_millis(50);
@@ -38,10 +40,11 @@ const PATIENCE: u32 = 2;
 static BLOCKED: AtomicU64 = AtomicU64::new(0);
 
 /// Lines for Prometheus' page.
-pub(crate) fn page() -> String {
+pub(crate) fn page(page: &mut Page) {
     let (name, blocked) = ("titan_worker_blocked_total", BLOCKED.load(Relaxed));
     let help = "Times that something held a worker's thread for 100 ms.";
-    format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {blocked}\n")
+    page.head(name, "counter", help);
+    page.line(format_args!("{name} {blocked}"));
 }
 
 /// How often a worker fell asleep and awoke, together: odd while it sleeps.
@@ -257,6 +260,8 @@ mod tests {
             thread::yield_now();
         }
         assert!(BLOCKED.load(Relaxed) > before);
-        assert!(page().contains("\ntitan_worker_blocked_total "));
+        let mut text = Page::new(crate::telemetry::page::Format::Prometheus);
+        page(&mut text);
+        assert!(text.finish().contains("\ntitan_worker_blocked_total "));
     }
 }

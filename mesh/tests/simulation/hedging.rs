@@ -196,8 +196,8 @@ async fn a_slow_instance_is_hedged_after_the_delay_and_the_quick_one_answers() {
     assert_eq!((hedge.attempt, hedge.end), (2, Some(End::Answered(Code::Ok))));
     // One deadline for both.
     assert!(hedge.timeout < first.timeout && hedge.timeout.unwrap() <= 5 * SECOND - DELAY);
-    let line =
-        format!("grpc_client_call_hedges_bucket{{grpc_method=\"{}\",le=\"1\"}} 1", &PUT[1..]);
+    let labels = format!("grpc_method=\"{}\",grpc_target=\"ledger\"", &PUT[1..]);
+    let line = format!("grpc_client_call_hedges_bucket{{{labels},le=\"1\"}} 1");
     let page = setup.app.metrics();
     assert!(page.contains(&line), "{line} is missing in\n{page}");
 }

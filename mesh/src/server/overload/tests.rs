@@ -10,6 +10,7 @@ use tonic_types::StatusExt as _;
 
 use super::*;
 use crate::contract::Contracts;
+use crate::telemetry::page::Format;
 
 /// A method of a contract that is not the mesh's own.
 pub(super) fn method() -> Arc<Method> {
@@ -74,8 +75,9 @@ async fn who_finds_no_place_in_time_is_told_when_to_come_back() {
     assert_eq!(waited.elapsed().as_millis() / 10, 10, "one interval of 100 ms");
     drop(held);
     assert!(is_idle(&overload));
-    let mut page = String::new();
+    let mut page = Page::new(Format::Prometheus);
     overload.page(&mut page);
+    let page = page.finish();
     for line in [
         "titan_server_overload_limit 1\n",
         "titan_server_overload_in_flight 0\n",
