@@ -1,7 +1,7 @@
 //! The runtime of state: a store that is SQLite or PostgreSQL by URL, the log of
 //! events written in the transaction of the state they tell of, feeds and
-//! consumers that move them between services, lists, command handlers and
-//! tasks.
+//! consumers that move them between services, lists, command handlers,
+//! tasks and sagas.
 //!
 //! Everything here is one idea: an effect, the event that tells of it and the
 //! note that it was done commit together, so a process may be killed at any
@@ -11,12 +11,14 @@ pub mod aggregate;
 pub mod backup;
 pub mod command;
 pub mod consumer;
+pub mod crash;
 mod digest;
 pub mod error;
 pub mod feed;
 pub mod list;
 pub mod log;
 pub mod projection;
+pub mod saga;
 mod schema;
 pub mod store;
 pub mod task;

@@ -9,6 +9,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "idempotency keys", sql: IDEMPOTENCY },
     Migration { version: 4, name: "metadata of events", sql: crate::log::METADATA },
     Migration { version: 6, name: "tasks", sql: crate::task::TABLES },
+    Migration { version: 7, name: "sagas", sql: crate::saga::TABLES },
     Migration { version: 8, name: "snapshots", sql: crate::aggregate::SNAPSHOTS },
     Migration { version: 9, name: "appending in one trip", sql: crate::log::FUNCTION },
     Migration { version: 10, name: "projections", sql: crate::projection::GENERATIONS },

@@ -136,7 +136,7 @@ fn first_epoch() -> i64 {
 pub(crate) struct Enqueued(watch::Sender<u64>);
 
 impl Enqueued {
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         self.0.send_modify(|count| *count = count.wrapping_add(1));
     }
 

@@ -13,6 +13,7 @@ mod jar;
 mod list;
 mod mesh;
 mod projection;
+mod saga;
 mod store;
 mod support;
 mod task;
