@@ -14,8 +14,8 @@ pub struct Config {
     /// `cors_origins`: origins whose pages may read answers; `*` for all,
     /// default none but the edge's own.
     pub cors_origins: Vec<String>,
-    /// `max_body_bytes`: largest body of a REST request; default 4 MiB, which is
-    /// what services accept.
+    /// `max_body_bytes`: largest body of a REST request that becomes one message;
+    /// default 4 MiB, which is what services accept. Streams have no such limit.
     pub max_body_bytes: usize,
     /// `max_connections`: connections at once; default 10,000.
     pub max_connections: usize,
@@ -23,6 +23,9 @@ pub struct Config {
     pub max_streams: u32,
     /// `drain_timeout`: for running requests to end; default 25 s.
     pub drain_timeout: Duration,
+    /// `idle_timeout`: longest silence of a client that streams a body, and
+    /// longest time in which one takes nothing of an answer; default 30 s.
+    pub idle_timeout: Duration,
     /// `trace_ratio`: share of the traces begun here that are recorded.
     pub trace_ratio: f64,
     /// `applications`: who is behind the edge, in a mesh without a registry.
@@ -40,6 +43,7 @@ impl Config {
             max_connections: settings.get("max_connections", 10_000),
             max_streams: settings.get("max_streams", 250),
             drain_timeout: settings.get("drain_timeout", Duration::from_secs(25)),
+            idle_timeout: settings.get("idle_timeout", Duration::from_secs(30)),
             trace_ratio: settings.get("trace_ratio", 1.0),
             applications: settings.get("applications", Vec::new()),
         };
@@ -56,6 +60,7 @@ impl Config {
             max_connections: self.max_connections,
             max_streams: self.max_streams,
             drain_timeout: self.drain_timeout,
+            idle_timeout: self.idle_timeout,
         }
     }
 }

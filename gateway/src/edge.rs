@@ -4,6 +4,7 @@
 mod coding;
 mod cors;
 mod deadline;
+mod download;
 mod exchange;
 mod frame;
 mod grpc;
@@ -11,9 +12,13 @@ mod headers;
 mod health;
 mod listen;
 mod log;
+mod messages;
 mod pages;
+mod range;
 mod reflection;
 mod rest;
+mod stall;
+mod upload;
 mod upstream;
 mod validator;
 
@@ -50,6 +55,7 @@ pub(crate) struct Limits {
     pub(crate) max_connections: usize,
     pub(crate) max_streams: u32,
     pub(crate) drain_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
 }
 
 /// Everything that serving a request needs.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use transcode::route::Method;
 
 use self::{comments::Comments, path::Paths, types::Types};
-use crate::schema::{Route, Snapshot};
+use crate::schema::{Route, Snapshot, is_served};
 
 /// The methods that a path item has a place for.
 const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
@@ -65,14 +65,14 @@ struct Builder {
 }
 
 /// What can be called from outside by a method that OpenAPI has a place for.
-/// Streams are served over gRPC only.
+/// Streams of messages are served over gRPC only.
 fn is_described(route: &Route) -> bool {
     let rpc = &route.target.rpc;
     let access = &rpc.policy.access;
     let only_services = !access.services.is_empty() && !access.public && !access.wants_token();
     let method = route.binding.method();
     let has_place = matches!(method, Method::Named(method) if METHODS.contains(&&**method));
-    rpc.is_unary() && has_place && !only_services
+    is_served(route) && has_place && !only_services
 }
 
 fn tags(snapshot: &Snapshot, comments: &Comments) -> Value {

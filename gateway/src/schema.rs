@@ -26,7 +26,7 @@ use transcode::{
 
 pub use policy::{Access, Policy};
 pub use route::{Route, Target};
-pub(crate) use route::{body_field, shown_field};
+pub(crate) use route::{body_field, is_served, shown_field};
 pub use source::Source;
 
 /// Services that are the mesh's own business are never reachable from outside.

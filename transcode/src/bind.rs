@@ -20,7 +20,7 @@ mod rule;
 use std::sync::Arc;
 
 pub use compile::BindingError;
-pub use http_body::Download;
+pub use http_body::{Download, Opener, Pieces};
 pub use request::{Request, RequestOptions};
 pub use rule::{Rule, RuleError};
 

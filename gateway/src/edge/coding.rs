@@ -158,7 +158,7 @@ pub(super) fn unpack(body: Bytes, headers: &HeaderMap, limit: usize) -> Result<B
             Failure::new(Code::InvalidArgument, "MALFORMED_CONTENT_ENCODING", message)
         })?;
         if unpacked.len() > limit {
-            return Err(super::rest::too_large(limit));
+            return Err(super::rest::body::too_large(limit));
         }
         body = unpacked.into();
     }
@@ -177,6 +177,18 @@ fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Failure> {
         }
     }
     if codings.len() > 2 { Err(unknown()) } else { Ok(codings) }
+}
+
+/// A body that goes on as it comes is not unpacked: it has no limit that would
+/// bound what comes out.
+pub(super) fn refuse_coded(headers: &HeaderMap) -> Result<(), Failure> {
+    if codings(headers)?.is_empty() {
+        return Ok(());
+    }
+    let message = "this body is streamed, and taken without a `content-encoding` only";
+    Err(Failure::new(Code::InvalidArgument, "UNSUPPORTED_CONTENT_ENCODING", message)
+        .with_http(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")))
 }
 
 /// 415, with what would have been taken (RFC 9110 §12.5.3).

@@ -9,7 +9,8 @@ use tonic::{Code, Status};
 
 use crate::error::code_of_http;
 
-const PREFIX_BYTES: usize = 5;
+/// Flag and length.
+pub(super) const PREFIX_BYTES: usize = 5;
 
 /// Largest response message. Four times what a service accepts by default, and
 /// the edge holds it twice: as it came, and as JSON.
@@ -29,8 +30,13 @@ pub(super) fn message(frame: &[u8]) -> &[u8] {
 }
 
 /// Fills in the length of what was appended.
-pub(super) fn finish(mut frame: Vec<u8>) -> Bytes {
-    let length = frame.len() - PREFIX_BYTES;
+pub(super) fn finish(frame: Vec<u8>) -> Bytes {
+    finish_before(frame, 0)
+}
+
+/// Fills in the length of a message of which so many bytes follow elsewhere.
+pub(super) fn finish_before(mut frame: Vec<u8>, following: usize) -> Bytes {
+    let length = frame.len() - PREFIX_BYTES + following;
     let length = u32::try_from(length).expect("requests are bounded far below 4 GiB");
     frame[1..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
     frame.into()
@@ -45,14 +51,7 @@ where
     B: Body<Data = Bytes, Error = Status> + Unpin,
 {
     let (head, mut body) = response.into_parts();
-    if head.status != StatusCode::OK {
-        let message = format!("the service answered HTTP {}", head.status.as_u16());
-        return Err(Status::new(code_of_http(head.status), message));
-    }
-    // Trailers-only: the whole answer is in the headers.
-    if let Some(status) = refusal(&head.headers) {
-        return Err(status);
-    }
+    accepted(&head)?;
     let mut received = Received::default();
     let mut trailers = None;
     while let Some(frame) = body.frame().await {
@@ -69,6 +68,16 @@ where
         return Err(broken("the service's answer has no status"));
     }
     Ok((head.headers, one_message(received.into_bytes())?))
+}
+
+/// Whether an answer's head promises an answer.
+pub(super) fn accepted(head: &http::response::Parts) -> Result<(), Status> {
+    if head.status != StatusCode::OK {
+        let message = format!("the service answered HTTP {}", head.status.as_u16());
+        return Err(Status::new(code_of_http(head.status), message));
+    }
+    // Trailers-only: the whole answer is in the headers.
+    refusal(&head.headers).map_or(Ok(()), Err)
 }
 
 /// What has arrived of an answer: mostly one piece, which is not copied.
@@ -100,7 +109,7 @@ impl Received {
 }
 
 /// The status in headers or trailers, unless it is OK.
-fn refusal(headers: &HeaderMap) -> Option<Status> {
+pub(super) fn refusal(headers: &HeaderMap) -> Option<Status> {
     Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
 }
 
@@ -110,9 +119,9 @@ fn one_message(mut received: Bytes) -> Result<Bytes, Status> {
     }
     let flag = received.get_u8();
     let length = received.get_u32() as usize;
-    // The edge did not offer to take compressed messages.
+    // The mesh has unpacked what the service has packed as it was offered.
     if flag != 0 {
-        return Err(broken("the service's answer is compressed"));
+        return Err(broken("the service's answer is compressed, and nothing says how"));
     }
     if received.len() != length {
         return Err(broken("the service's answer is not one message"));
@@ -120,7 +129,7 @@ fn one_message(mut received: Bytes) -> Result<Bytes, Status> {
     Ok(received)
 }
 
-fn broken(what: &str) -> Status {
+pub(super) fn broken(what: &str) -> Status {
     Status::internal(what)
 }
 

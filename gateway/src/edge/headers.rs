@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 /// Who calls, as the services' logs and limits see it: the address of the edge's
 /// own peer, since nobody vouches for what a client writes there.
@@ -84,15 +84,66 @@ pub(super) fn from_grpc(headers: &HeaderMap, peer: SocketAddr) -> HeaderMap {
     metadata
 }
 
-/// The headers of a REST response from a call's metadata.
-pub(super) fn to_rest(metadata: &HeaderMap) -> HeaderMap {
+/// The HTTP status of an answer that its service chooses, from 200 to 399: what is
+/// an error is said by the call's status, and by nothing else.
+const CODE: &str = "x-http-code";
+/// How many bytes a streamed download has in all. `content-length` would be
+/// HTTP/2's own word on the stream of the call.
+const LENGTH: &str = "x-http-content-length";
+/// Headers of HTTP that a service may set by metadata of these names.
+const REST_HEADERS: [&str; 14] = [
+    "cache-control",
+    "content-disposition",
+    "content-language",
+    "content-location",
+    "deprecation",
+    "etag",
+    "expires",
+    "last-modified",
+    "link",
+    "location",
+    "retry-after",
+    "sunset",
+    "vary",
+    "warning",
+];
+/// The same about bytes that the edge does not make.
+const RAW_HEADERS: [&str; 3] = ["accept-ranges", "content-encoding", "content-range"];
+
+/// What the body of a response is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// JSON that the edge writes.
+    Json,
+    /// What the service has sent.
+    Raw,
+}
+
+/// The headers of a REST response from a call's metadata: those of HTTP that are
+/// listed, and those that begin with `x-`. Cookies are not among them: whoever
+/// sets one for the edge's host speaks for every service behind it.
+pub(super) fn to_rest(metadata: &HeaderMap, kind: Kind) -> HeaderMap {
     pick(metadata, |name| {
-        !is_hop_by_hop(name)
-            && !is_of_the_mesh(name)
-            && !name.starts_with("grpc-")
-            && !name.starts_with("access-control-")
-            && !matches!(name, "content-type" | "content-length" | "date" | "traceparent")
+        let custom = name.starts_with("x-") && !name.starts_with("x-http-");
+        (custom && !is_of_the_mesh(name))
+            || REST_HEADERS.contains(&name)
+            || (kind == Kind::Raw && RAW_HEADERS.contains(&name))
     })
+}
+
+/// The HTTP status that a service asks for; 200 when it asks for none that it may.
+pub(super) fn status(metadata: &HeaderMap) -> StatusCode {
+    let Some(asked) = metadata.get(CODE) else { return StatusCode::OK };
+    let status = StatusCode::from_bytes(asked.as_bytes()).ok();
+    status.filter(|status| (200..400).contains(&status.as_u16())).unwrap_or_else(|| {
+        tracing::warn!(?asked, "a service asks for a status that an answer cannot have");
+        StatusCode::OK
+    })
+}
+
+/// The length that a service promises of a download.
+pub(super) fn length(metadata: &HeaderMap) -> Option<u64> {
+    metadata.get(LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The headers of a gRPC response.
@@ -199,18 +250,44 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_response_has_no_words_of_grpc_or_the_mesh() {
+    fn a_rest_response_has_what_a_service_may_say() {
         let metadata = of(&[
             "content-type",
+            "content-encoding",
             "grpc-status",
             "grpc-encoding",
             "titan-load",
+            "x-titan-user",
+            "x-http-code",
+            "x-http-content-length",
             "date",
+            "server",
+            "set-cookie",
+            "strict-transport-security",
+            "www-authenticate",
             "x-custom",
             "location",
             "access-control-allow-origin",
             "trailer",
         ]);
-        assert_eq!(names(&to_rest(&metadata)), ["location", "x-custom"]);
+        assert_eq!(names(&to_rest(&metadata, Kind::Json)), ["location", "x-custom"]);
+        assert_eq!(
+            names(&to_rest(&metadata, Kind::Raw)),
+            ["content-encoding", "location", "x-custom"]
+        );
+    }
+
+    #[test]
+    fn a_service_chooses_among_the_statuses_of_success() {
+        let asked = |code: &str| {
+            status(&HeaderMap::from_iter([(HeaderName::from_static(CODE), code.parse().unwrap())]))
+        };
+        for code in [200, 201, 202, 204, 206, 303, 308, 399] {
+            assert_eq!(asked(&code.to_string()), code);
+        }
+        for bad in ["", "0", "99", "100", "199", "400", "404", "500", "2e2", "+200", "0200", "x"] {
+            assert_eq!(asked(bad), 200, "{bad}");
+        }
+        assert_eq!(status(&HeaderMap::new()), 200);
     }
 }

@@ -23,7 +23,7 @@ use mesh::{
 };
 use tokio::sync::watch;
 
-use super::{Edge, Limits};
+use super::{Edge, Limits, stall::Watched};
 
 /// From the first byte of a request to the last of its headers, and from one
 /// request to the next: clients that are slower hold a connection for nothing.
@@ -119,7 +119,8 @@ async fn connection(
         let edge = edge.clone();
         async move { Ok::<_, Infallible>(edge.handle(request, peer).await) }
     });
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(Watched::new(stream, edge.limits.idle_timeout));
+    let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
     // hyper's own timer begins when it knows the protocol; a client that does not
     // even say that must not stay either.
     let mut first = std::pin::pin!(tokio::time::sleep(HEADER_TIMEOUT));

@@ -2,8 +2,7 @@
 //! returns, 304 for a client that has it already, and who may keep it for how
 //! long.
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use tonic::body::Body;
+use http::{HeaderMap, HeaderValue, header};
 
 use super::exchange::put_hex;
 
@@ -41,44 +40,46 @@ fn is_etagc(byte: u8) -> bool {
     byte == b'!' || (b'#'..=b'~').contains(&byte)
 }
 
-/// Adds tag and cache rule to an answer to GET or HEAD, and turns it into a 304
-/// when the client has it.
-pub(super) fn validated(
+/// Adds tag and cache rule to the headers of an answer to GET or HEAD; tells
+/// whether the client has it already. A service's own tag and rule come before
+/// those of the edge: it may know better. `packed` says that the edge has changed
+/// the bytes, and not the resource.
+pub(super) fn validate(
     request: &HeaderMap,
-    mut response: Response<Body>,
-    tag: &HeaderValue,
-) -> Response<Body> {
-    let headers = response.headers_mut();
-    // A service may know better.
+    headers: &mut HeaderMap,
+    tag: Option<HeaderValue>,
+    packed: bool,
+) -> bool {
     headers.entry(header::CACHE_CONTROL).or_insert(ASK_AGAIN);
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        // The bytes differ from those of the plain answer, the resource does not.
-        headers.insert(header::ETAG, weak(tag));
-    } else {
-        headers.entry(header::ETAG).or_insert_with(|| tag.clone());
-    }
-    if !has(request, tag) {
-        return response;
-    }
-    for gone in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
-        headers.remove(gone);
-    }
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    *response.body_mut() = Body::empty();
-    response
+    let own = headers.remove(header::ETAG).filter(is_tag);
+    let Some(tag) = own.or(tag) else { return false };
+    let has = has(request, &tag);
+    headers.insert(header::ETAG, if packed { weak(&tag) } else { tag });
+    has
+}
+
+/// One tag, and nothing else.
+fn is_tag(value: &HeaderValue) -> bool {
+    let text = value.to_str().unwrap_or_default();
+    let mut tags = tags(text);
+    let first = tags.next().map(|(weak, tag)| tag.len() + if weak { 2 } else { 0 });
+    first == Some(text.len())
 }
 
 fn weak(tag: &HeaderValue) -> HeaderValue {
+    if tag.as_bytes().starts_with(b"W/") {
+        return tag.clone();
+    }
     let text = [b"W/", tag.as_bytes()].concat();
     HeaderValue::from_bytes(&text).expect("a tag is a header value")
 }
 
 /// Whether `If-None-Match` names the tag, by the weak comparison (§13.1.2).
 fn has(request: &HeaderMap, tag: &HeaderValue) -> bool {
+    let tag = tag.as_bytes();
+    let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
     let mut names = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
-    names.any(|list| {
-        list.trim() == "*" || tags(list).any(|(_, known)| known.as_bytes() == tag.as_bytes())
-    })
+    names.any(|list| list.trim() == "*" || tags(list).any(|(_, known)| known.as_bytes() == tag))
 }
 
 /// The tags of a list, with whether each is weak. It ends at what is no tag.
@@ -127,25 +128,26 @@ mod tests {
         values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
     }
 
-    fn answered(if_none_match: &[&str]) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        response.headers_mut().insert(header::CONTENT_LENGTH, 2.into());
-        validated(&with(&header::IF_NONE_MATCH, if_none_match), response, &tag(Some("7"), b"{}"))
+    /// Whether a client with these tags has it, and the headers of the answer.
+    fn answered(if_none_match: &[&str]) -> (bool, HeaderMap) {
+        let request = with(&header::IF_NONE_MATCH, if_none_match);
+        let mut headers = HeaderMap::new();
+        let has = validate(&request, &mut headers, Some(tag(Some("7"), b"{}")), false);
+        (has, headers)
     }
 
     #[test]
-    fn a_client_that_has_it_gets_304_without_a_body() {
+    fn a_client_that_names_the_tag_has_it() {
         for values in
             [&["\"7\""][..], &["W/\"7\""], &["\"1\", W/\"2\" ,\"7\""], &["\"1\"", "\"7\""], &["*"]]
         {
-            let answer = answered(values);
-            assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{values:?}");
-            assert_eq!(answer.headers()[header::ETAG], "\"7\"");
-            assert_eq!(answer.headers()[header::CACHE_CONTROL], "private, no-cache");
-            assert!(!answer.headers().contains_key(header::CONTENT_LENGTH));
+            let (has, headers) = answered(values);
+            assert!(has, "{values:?}");
+            assert_eq!(headers[header::ETAG], "\"7\"");
+            assert_eq!(headers[header::CACHE_CONTROL], "private, no-cache");
         }
         for values in [&[][..], &["\"8\""], &["7"], &[""], &["\"77\""], &["\"7"], &["x, \"7\""]] {
-            assert_eq!(answered(values).status(), StatusCode::OK, "{values:?}");
+            assert!(!answered(values).0, "{values:?}");
         }
     }
 
@@ -160,14 +162,28 @@ mod tests {
     }
 
     #[test]
-    fn packed_answers_have_a_weak_tag_and_a_service_s_own_rule_stands() {
-        let mut response = Response::new(Body::empty());
-        let rule = HeaderValue::from_static("public, max-age=60");
-        response.headers_mut().insert(header::CACHE_CONTROL, rule);
-        response.headers_mut().insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
-        let answer = validated(&HeaderMap::new(), response, &tag(Some("7"), b""));
-        assert_eq!(answer.headers()[header::ETAG], "W/\"7\"");
-        assert_eq!(answer.headers()[header::CACHE_CONTROL], "public, max-age=60");
+    fn packed_answers_have_a_weak_tag() {
+        let mut headers = HeaderMap::new();
+        let request = with(&header::IF_NONE_MATCH, &["W/\"7\""]);
+        assert!(validate(&request, &mut headers, Some(tag(Some("7"), b"")), true));
+        assert_eq!(headers[header::ETAG], "W/\"7\"");
+    }
+
+    #[test]
+    fn a_services_own_tag_and_rule_stand_when_they_are_such() {
+        for (own, shown) in
+            [("\"8\"", "\"8\""), ("W/\"8\"", "W/\"8\""), ("8", "\"7\""), ("\"8\", \"9\"", "\"7\"")]
+        {
+            let mut headers = with(&header::ETAG, &[own]);
+            headers.insert(header::CACHE_CONTROL, "public, max-age=60".parse().unwrap());
+            let request = with(&header::IF_NONE_MATCH, &["\"8\""]);
+            let has = validate(&request, &mut headers, Some(tag(Some("7"), b"")), false);
+            assert_eq!(
+                (has, &headers[header::ETAG]),
+                (shown.contains('8'), &shown.parse().unwrap())
+            );
+            assert_eq!(headers[header::CACHE_CONTROL], "public, max-age=60");
+        }
     }
 
     #[test]

@@ -35,6 +35,14 @@ impl Target {
     }
 }
 
+/// Whether requests of HTTP can be served by a rule: JSON is of one message; of
+/// streams, those whose messages are raw content are one body.
+pub(crate) fn is_served(route: &Route) -> bool {
+    let (method, binding) = (&route.target.rpc.method, &route.binding);
+    (!method.is_client_streaming() || binding.takes_http_body())
+        && (!method.is_server_streaming() || binding.gives_http_body())
+}
+
 /// The field of the request that the body of a route is.
 pub(crate) fn body_field(route: &Route) -> Option<FieldDescriptor> {
     body(&route.target.rpc, &route.binding)

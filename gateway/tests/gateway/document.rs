@@ -29,7 +29,9 @@ fn every_binding_is_an_operation_with_an_id_of_its_own() {
         [
             "LibraryService_AddTitles",
             "LibraryService_CreateBook",
+            "LibraryService_CutFilm",
             "LibraryService_DeleteBook",
+            "LibraryService_DownloadFilm",
             "LibraryService_GetBook",
             "LibraryService_GetBook_2",
             "LibraryService_GetScan",
@@ -38,6 +40,7 @@ fn every_binding_is_an_operation_with_an_id_of_its_own() {
             "LibraryService_ListBooks_2",
             "LibraryService_PutScan",
             "LibraryService_UpdateBook",
+            "LibraryService_UploadFilm",
         ]
     );
     let item = &paths["/v1/shelves/{shelf}/books/{book}"];

@@ -26,6 +26,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     contracts::{LIBRARY, library, snapshot},
+    films::{self, Films},
     http1::{self, Answer},
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct Library {
     pub(crate) seen: Arc<Mutex<HeaderMap>>,
     /// The last request message, as JSON.
     pub(crate) asked: Arc<Mutex<Value>>,
+    pub(crate) films: Films,
 }
 
 fn known() -> &'static Snapshot {
@@ -67,8 +69,11 @@ impl Library {
         *self.seen.lock().unwrap() = request.headers().clone();
         let path = request.uri().path().to_owned();
         let method = path.rsplit('/').next().unwrap().to_owned();
-        if method == "Chat" {
-            return echo(request.into_body());
+        match method.as_str() {
+            "Chat" => return echo(request.into_body()),
+            "UploadFilm" => return self.films.store(request.into_body()).await,
+            "CutFilm" => return films::cut(request.into_body()),
+            _ => {}
         }
         let Some(rpc) = known().rpc(&path) else {
             return Status::unimplemented("another version").into_http();
@@ -82,6 +87,9 @@ impl Library {
         let asked = DynamicMessage::decode(rpc.method.input(), &body[5..]).unwrap();
         let asked = serde_json::to_value(&asked).unwrap();
         *self.asked.lock().unwrap() = asked.clone();
+        if method == "DownloadFilm" {
+            return self.films.play(asked["name"].as_str().unwrap());
+        }
         match answer(&method, &asked).await {
             Ok(books) => {
                 let books = books.into_iter().map(|book| {
@@ -125,7 +133,7 @@ async fn answer(method: &str, asked: &Value) -> Result<Vec<Value>, Status> {
     }
 }
 
-fn grpc(
+pub(crate) fn grpc(
     frames: impl futures_util::Stream<Item = Result<Frame<Bytes>, Status>> + Send + 'static,
 ) -> Response<Body> {
     let mut response = Response::new(Body::new(StreamBody::new(frames)));
@@ -136,7 +144,7 @@ fn grpc(
     response
 }
 
-fn done() -> Frame<Bytes> {
+pub(crate) fn done() -> Frame<Bytes> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     trailers.insert("x-trailer", HeaderValue::from_static("end"));
@@ -151,7 +159,7 @@ pub(crate) fn framed(message: &[u8]) -> Bytes {
     frame.into()
 }
 
-fn messages(messages: Vec<Vec<u8>>) -> Response<Body> {
+pub(crate) fn messages(messages: Vec<Vec<u8>>) -> Response<Body> {
     let frames = messages.into_iter().map(|message| Frame::data(framed(&message)));
     let frames: Vec<_> = frames.chain([done()]).map(Ok).collect();
     grpc(futures_util::stream::iter(frames))
@@ -192,7 +200,14 @@ pub(crate) fn start(mesh: &Mesh, pairs: &[(&'static str, &str)]) -> (SocketAddr,
     let mut all = vec![("listen", "127.0.0.1:0")];
     all.extend_from_slice(pairs);
     let config = Config::read(&mut Settings::from_pairs("gateway", &all));
-    let own = ["cors_origins", "max_body_bytes", "applications", "drain_timeout", "listen"];
+    let own = [
+        "cors_origins",
+        "max_body_bytes",
+        "applications",
+        "drain_timeout",
+        "listen",
+        "idle_timeout",
+    ];
     let others: Vec<_> = pairs.iter().copied().filter(|(key, _)| !own.contains(key)).collect();
     let gateway = Gateway::bind(mesh.app_with("gateway", &others), config).unwrap();
     let (address, readiness) = (gateway.address(), gateway.readiness());

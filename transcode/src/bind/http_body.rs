@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::{Binding, BodyRule, ResponseRule};
 use crate::{
     error::WireProblem,
+    program::Tag,
     wire::{Wire, put_varint},
 };
 
@@ -25,9 +26,54 @@ pub struct Download<'a> {
     pub data: Range<usize>,
 }
 
+/// Writes what stands before the data of each further message of a streamed body.
+/// It is not tied to its binding, so that a body may outlive the request's look at
+/// the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pieces(Option<Tag>);
+
+impl Pieces {
+    /// Appends what comes before `len` bytes of data, so that with these bytes
+    /// behind it it is an encoded request message with nothing but data.
+    pub fn head(self, len: usize, out: &mut Vec<u8>) {
+        head(self.0, "", len, out);
+    }
+}
+
+/// Finds the content in the messages of an answer. It is not tied to its binding,
+/// so that a response may outlive the look at the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opener(Option<u32>);
+
+impl Opener {
+    /// Opens one message.
+    ///
+    /// # Errors
+    /// When the bytes are not such a message.
+    pub fn open(self, message: &[u8]) -> Result<Download<'_>, WireProblem> {
+        match self.0 {
+            None => content(message, 0..message.len()),
+            Some(number) => {
+                let inner = last(message, 0..message.len(), number)?;
+                content(message, inner.unwrap_or(0..0))
+            }
+        }
+    }
+}
+
 impl Binding {
-    /// Opens the `google.api.HttpBody` in an encoded answer. Of a stream, the
-    /// first message has the content type.
+    /// What stands before the pieces of a `google.api.HttpBody` that follow the
+    /// one of [`Binding::upload`].
+    ///
+    /// # Panics
+    /// When the binding takes none; see [`Binding::takes_http_body`].
+    #[must_use]
+    pub fn pieces(&self) -> Pieces {
+        assert!(self.takes_http_body(), "the binding takes JSON");
+        Pieces(self.body_tag())
+    }
+
+    /// Opens the `google.api.HttpBody` in an encoded answer.
     ///
     /// # Errors
     /// When the bytes are not such a message.
@@ -35,36 +81,54 @@ impl Binding {
     /// # Panics
     /// When the binding does not give one; see [`Binding::gives_http_body`].
     pub fn download<'a>(&self, message: &'a [u8]) -> Result<Download<'a>, WireProblem> {
+        self.opener().open(message)
+    }
+
+    /// Opens the messages of an answer without the binding. Of a stream, the first
+    /// message has the content type.
+    ///
+    /// # Panics
+    /// When the binding gives none; see [`Binding::gives_http_body`].
+    #[must_use]
+    pub fn opener(&self) -> Opener {
         assert!(self.gives_http_body(), "the binding answers with JSON");
-        match &self.response {
-            ResponseRule::Whole => content(message, 0..message.len()),
-            ResponseRule::Field(top) => {
-                let number = top.step.of(self.programs()).number;
-                let inner = last(message, 0..message.len(), number)?;
-                content(message, inner.unwrap_or(0..0))
-            }
-        }
+        Opener(match &self.response {
+            ResponseRule::Whole => None,
+            ResponseRule::Field(top) => Some(top.step.of(self.programs()).number),
+        })
     }
 
     /// Appends what stands before the data of a `google.api.HttpBody`, when that
     /// is all that follows: its own tags and lengths, and its content type.
     pub(super) fn http_body_head(&self, content_type: &str, len: usize, out: &mut Vec<u8>) {
-        let mut head = Vec::with_capacity(content_type.len() + 16);
-        if !content_type.is_empty() {
-            put_key(&mut head, CONTENT_TYPE);
-            put_varint(&mut head, content_type.len() as u64);
-            head.extend_from_slice(content_type.as_bytes());
-        }
-        if len > 0 {
-            put_key(&mut head, DATA);
-            put_varint(&mut head, len as u64);
-        }
-        if let BodyRule::Field(top) = &self.body {
-            out.extend_from_slice(top.step.of(self.programs()).tag.bytes());
-            put_varint(out, (head.len() + len) as u64);
-        }
-        out.extend_from_slice(&head);
+        head(self.body_tag(), content_type, len, out);
     }
+
+    /// The tag of the field that the body is, if it is not the whole message.
+    fn body_tag(&self) -> Option<Tag> {
+        match &self.body {
+            BodyRule::Field(top) => Some(top.step.of(self.programs()).tag),
+            BodyRule::None | BodyRule::Whole => None,
+        }
+    }
+}
+
+fn head(field: Option<Tag>, content_type: &str, len: usize, out: &mut Vec<u8>) {
+    let mut head = Vec::with_capacity(content_type.len() + 16);
+    if !content_type.is_empty() {
+        put_key(&mut head, CONTENT_TYPE);
+        put_varint(&mut head, content_type.len() as u64);
+        head.extend_from_slice(content_type.as_bytes());
+    }
+    if len > 0 {
+        put_key(&mut head, DATA);
+        put_varint(&mut head, len as u64);
+    }
+    if let Some(tag) = field {
+        out.extend_from_slice(tag.bytes());
+        put_varint(out, (head.len() + len) as u64);
+    }
+    out.extend_from_slice(&head);
 }
 
 /// A length-delimited field's tag; its number is below 16.

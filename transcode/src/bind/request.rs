@@ -97,16 +97,6 @@ impl Binding {
         findings.into_result(())
     }
 
-    /// As [`Binding::upload`] for a piece that is not the first: nothing but its
-    /// data.
-    ///
-    /// # Panics
-    /// When the binding takes none; see [`Binding::takes_http_body`].
-    pub fn upload_more(&self, len: usize, out: &mut Vec<u8>) {
-        assert!(self.takes_http_body(), "the binding takes JSON");
-        self.http_body_head("", len, out);
-    }
-
     fn add_body(
         &self,
         request: &Request<'_>,

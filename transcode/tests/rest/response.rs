@@ -126,7 +126,7 @@ fn a_body_may_be_sent_in_pieces_without_being_looked_at() {
     let long = vec![7; 300];
     let (mut first, mut more) = (Vec::new(), Vec::new());
     route.binding.upload(&request, &RequestOptions::default(), 300, &mut first).unwrap();
-    route.binding.upload_more(2, &mut more);
+    route.binding.pieces().head(2, &mut more);
     let first = read(first, &long);
     assert_eq!((&first["name"], &first["note"]), (&json!("files/a"), &json!("n")));
     assert_eq!(first["file"]["contentType"], json!("text/plain"));
