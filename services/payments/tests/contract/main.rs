@@ -1,0 +1,8 @@
+//! The payments service at its public boundary, on every database there is.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cards;
+mod changes;
+mod events;
+mod seeing;
+mod support;
