@@ -24,6 +24,7 @@ mod hedging;
 mod interleavings;
 mod key;
 mod lane;
+mod last_good;
 mod limits;
 mod meter;
 mod outcome;
@@ -56,7 +57,6 @@ use http::{HeaderValue, Request, Response, uri::Authority};
 use tokio::runtime::Handle;
 use tonic::{Status, body::Body};
 
-pub use self::response::ResponseBody;
 use self::{
     budget::Budget, bulkhead::Bulkhead, hedging::Hedging, pool::Pool, report::Report,
     subset::Standpoint,
@@ -66,6 +66,7 @@ pub(crate) use self::{
     limits::limits,
     response::code_of,
 };
+pub use self::{last_good::LastGoodChannel, response::ResponseBody};
 use crate::{
     Criticality,
     contract::Contracts,

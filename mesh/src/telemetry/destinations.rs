@@ -45,6 +45,8 @@ pub(crate) struct Destination {
     panics: AtomicU64,
     panicking: AtomicI64,
     pub(crate) bulkhead_full: AtomicU64,
+    /// Earlier answers that were given in place of one that could not be had.
+    pub(crate) last_good: AtomicU64,
     /// Calls that no contract knows.
     pub(crate) other: Arc<Calls>,
 }
@@ -99,6 +101,9 @@ impl Destinations {
         let name = "mesh_bulkhead_full_total";
         page.head(name, "counter", "Calls refused by a full bulkhead.");
         of_each(page, name, &all, |of| of.bulkhead_full.load(Relaxed));
+        let name = "mesh_fallback_last_good_total";
+        page.head(name, "counter", "Failed calls that were answered by an earlier answer.");
+        of_each(page, name, &all, |of| of.last_good.load(Relaxed));
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     contract::{Contracts, Method},
+    fallback::VALUES,
     trace::Trace,
 };
 
@@ -85,6 +86,9 @@ pub(crate) fn write(page: &mut Page, contracts: &Contracts, destinations: &Desti
     server_page(page, &served);
     client::write(page, &methods, destinations);
     destinations.write(page);
+    let name = "mesh_fallback_value_total";
+    page.head(name, "counter", "Failed calls that were answered by a value of the caller.");
+    page.line(format_args!("{name} {}", VALUES.load(Relaxed)));
     process_page(page);
 }
 
