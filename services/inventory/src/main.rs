@@ -1,0 +1,22 @@
+//! The inventory service as a process.
+
+use durable::Store;
+use inventory::{Config, MIGRATIONS};
+use mesh::{App, Settings, signal};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    // Every setting is read here, so that a bad one is reported before a port opens.
+    let mut settings = Settings::from_env("inventory");
+    let config = Config::read(&mut settings);
+    let app = App::new(settings)?;
+    let store = Store::open(app.database(), MIGRATIONS).await?;
+
+    app.serve()
+        .contracts(titan::DESCRIPTORS)
+        .routes(inventory::routes(store.clone(), &config))
+        .task("expire reservations", inventory::expire(store))
+        .until(signal::terminate())
+        .await?;
+    Ok(())
+}
