@@ -1,47 +1,41 @@
 //! A consumer: follows the feed of another service and commits the effect of
 //! each event together with its place in the feed.
 //!
-//! The checkpoint is a watermark in the consumer's own database, in the
-//! transaction of the effect. So every event takes effect exactly once, however
-//! often processes die, streams break or replicas overlap; nothing has to be
-//! acknowledged, and nothing expires.
+//! The place is a watermark in the consumer's own database, in the transaction of
+//! the effect. So every event takes effect exactly once, however often processes
+//! die, streams break or replicas overlap; nothing has to be acknowledged, and
+//! nothing expires. Replicas share the work by partitions of streams, and an event
+//! that cannot be applied holds up its own stream alone.
 
-mod checkpoint;
+mod attempts;
+mod batch;
+mod failure;
+mod follow;
+mod gauges;
+pub mod operate;
 mod order;
+mod parking;
+mod partition;
+mod schema;
+mod share;
 mod source;
 
-use std::{
-    convert::Infallible, error::Error as StdError, panic::AssertUnwindSafe, sync::Arc,
-    time::Duration,
-};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
-use mesh::{
-    Backoff,
-    proto::{SubscribeRequest, SubscribeResponse, feed_service_client::FeedServiceClient},
-    status,
-};
-use tokio::time::{sleep, timeout};
-use tonic::Status;
+use futures_util::future::BoxFuture;
+use mesh::proto::feed_service_client::FeedServiceClient;
 
-use self::{
-    order::{Disorder, Order},
-    source::Source,
-};
-use crate::{Error, Event, Store, Tx};
+use self::{follow::Follower, source::Source};
+use crate::{Event, Store, Tx};
 
+pub(crate) use schema::CONSUMERS;
 pub use source::Transport;
 
-/// Events whose effects are one transaction: enough to share the cost of its
-/// commit, few enough that other writers of an SQLite file wait shortly.
-const MAX_TRANSACTION_EVENTS: usize = 100;
 /// Three heartbeats of a feed. A connection may be dead without a word.
 const SILENCE: Duration = Duration::from_secs(15);
-/// Positions without a matching event that are worth a commit of their own, so
-/// that a consumer of rare types does not begin far behind.
-const IDLE_ADVANCE: i64 = 1_000;
-const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// How long a replica that died keeps others from its partitions. Longer than a
+/// process is ever kept waiting by its disk, short enough that nobody notices.
+const LEASE: Duration = Duration::from_millis(1_500);
 
 /// Why a handler could not apply an event.
 pub type HandlerError = Box<dyn StdError + Send + Sync>;
@@ -53,24 +47,52 @@ pub struct Consumer {
     source: Arc<dyn Source>,
     store: Store,
     types: Vec<String>,
+    streams: Vec<String>,
     silence: Duration,
+    lease: Duration,
+    attempts: u32,
 }
 
 impl Consumer {
     /// A consumer of the feed that `channel` leads to. `name` is the key of its
-    /// checkpoint in `store`, so it is unique there and never changes. Replicas
-    /// share it.
+    /// places in `store`, so it is unique there and never changes. Replicas share
+    /// it, and share the work: each owns a part of the streams.
     #[must_use]
     pub fn new(name: impl Into<String>, channel: impl Transport, store: Store) -> Self {
-        let source = Arc::new(FeedServiceClient::new(channel));
-        Self { name: name.into(), source, store, types: Vec::new(), silence: SILENCE }
+        Self {
+            name: name.into(),
+            source: Arc::new(FeedServiceClient::new(channel)),
+            store,
+            types: Vec::new(),
+            streams: Vec::new(),
+            silence: SILENCE,
+            lease: LEASE,
+            attempts: attempts::DEFAULT,
+        }
     }
 
     /// Only events of these types, by the full names of their messages. Without
-    /// it all of them, whose order is checked then without a gap.
+    /// it and [`Consumer::streams`] all of them, whose order is checked then
+    /// without a gap.
     #[must_use]
     pub fn types(mut self, types: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.types = types.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Only events of streams whose names begin with one of these: `projects/`.
+    #[must_use]
+    pub fn streams(mut self, prefixes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.streams = prefixes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How often an event is tried before its stream is parked; 10 unless set,
+    /// which takes about half a minute. An event that cannot be decoded is tried
+    /// once.
+    #[must_use]
+    pub fn attempts(mut self, most: u32) -> Self {
+        self.attempts = most.max(1);
         self
     }
 
@@ -82,125 +104,33 @@ impl Consumer {
         self
     }
 
+    /// How long other replicas wait for one that does not renew, as it does every
+    /// third of this, before they take over its part; 1.5 s unless set. Nothing
+    /// but the length of that wait depends on it.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
     /// Applies events until it is dropped, at any point without harm. `handler`
-    /// makes its changes through the transaction; they commit with the
-    /// checkpoint. When it fails, its changes are rolled back and the event is
-    /// tried again, with growing waits, for as long as it takes: an event is
-    /// never skipped, so everything after it waits too.
+    /// makes its changes through the transaction; they commit with the place in
+    /// the feed. It may be called more than once for an event whose changes were
+    /// rolled back, so it has no effect but on the transaction.
+    ///
+    /// When it fails, the stream of that event is set aside and tried again with
+    /// growing waits, in order, while other streams flow on; after the last of its
+    /// [attempts](Consumer::attempts) it is parked until a person releases it or
+    /// discards the event ([`operate`]). Nothing is skipped silently. While the
+    /// database or a service that the handler called is away, nothing is set
+    /// aside: the consumer waits.
     pub async fn run<F>(self, handler: F)
     where
         F: for<'a> Fn(&'a mut Tx, &'a Event) -> BoxFuture<'a, Result<(), HandlerError>>
             + Send
             + Sync,
     {
-        let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
-        loop {
-            let Err(reason) = self.follow(&handler, &mut backoff).await;
-            let wait = backoff.wait();
-            let error = status::chain(&reason);
-            tracing::warn!(consumer = self.name, error, ?wait, "the feed broke off");
-            sleep(wait).await;
-        }
-    }
-
-    async fn follow(
-        &self,
-        handler: &Handler<'_>,
-        backoff: &mut Backoff,
-    ) -> Result<Infallible, Interruption> {
-        let mut known = checkpoint::load(&self.store, &self.name).await?;
-        let request = SubscribeRequest {
-            after: known,
-            types: self.types.clone(),
-            consumer: self.name.clone(),
-        };
-        let mut responses = self.source.open(request).await?;
-        let mut order = Order::new(known, self.types.is_empty());
-        loop {
-            let response = timeout(self.silence, responses.next())
-                .await
-                .map_err(|_| Interruption::Silence(self.silence))?
-                .ok_or(Interruption::End)??;
-            let SubscribeResponse { events, position } = response;
-            let events: Vec<Event> = events.into_iter().map(Event::from).collect();
-            order.check(&events, position)?;
-            known = self.apply(known, &events, position, handler).await?;
-            backoff.reset();
-        }
-    }
-
-    /// Applies a batch and returns the checkpoint that is known to be stored.
-    async fn apply(
-        &self,
-        mut known: i64,
-        mut events: &[Event],
-        position: i64,
-        handler: &Handler<'_>,
-    ) -> Result<i64, Interruption> {
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-        let (mut size, mut attempts) = (MAX_TRANSACTION_EVENTS, 0);
-        while !events.is_empty() || position - known >= IDLE_ADVANCE {
-            let (part, rest) = events.split_at(size.min(events.len()));
-            let until = match part.last() {
-                Some(last) if !rest.is_empty() => last.position,
-                _ => position,
-            };
-            match self.commit(known, part, until, handler).await {
-                Ok(stored) => {
-                    (known, events) = (stored, rest);
-                    (size, attempts) = (MAX_TRANSACTION_EVENTS, 0);
-                    backoff.reset();
-                }
-                Err(Failure::Reset) => return Err(Interruption::Reset),
-                Err(failure) => {
-                    // One by one from here, so that only the one that fails waits.
-                    (size, attempts) = (1, attempts + 1);
-                    self.wait_after(&failure, part, attempts, backoff.wait()).await;
-                }
-            }
-        }
-        Ok(known)
-    }
-
-    /// What happens to an event that cannot be applied: it is tried again. The
-    /// place where a stream would be parked, so that others flow on.
-    async fn wait_after(&self, failure: &Failure, part: &[Event], attempts: u32, wait: Duration) {
-        tracing::error!(
-            consumer = self.name,
-            first = part.first().map(|event| event.position),
-            attempts,
-            error = status::chain(failure),
-            ?wait,
-            "an event cannot be applied; it is tried again",
-        );
-        sleep(wait).await;
-    }
-
-    /// One transaction: what of `events` nobody has applied yet, and the
-    /// checkpoint. Returns the checkpoint that is stored now.
-    async fn commit(
-        &self,
-        known: i64,
-        events: &[Event],
-        until: i64,
-        handler: &Handler<'_>,
-    ) -> Result<i64, Failure> {
-        let mut tx = self.store.begin().await?;
-        let stored = checkpoint::lock(&mut tx, &self.name).await?;
-        if stored < known {
-            return Err(Failure::Reset);
-        }
-        // A replica may have been faster, up to here or beyond.
-        if stored >= until {
-            tx.rollback().await?;
-            return Ok(stored);
-        }
-        for event in events.iter().filter(|event| event.position > stored) {
-            apply_one(&mut tx, event, handler).await?;
-        }
-        checkpoint::store(&mut tx, &self.name, until).await?;
-        tx.commit().await?;
-        Ok(until)
+        Follower::new(self, &handler).run().await;
     }
 }
 
@@ -208,47 +138,3 @@ type Handler<'h> = dyn for<'a> Fn(&'a mut Tx, &'a Event) -> BoxFuture<'a, Result
     + Send
     + Sync
     + 'h;
-
-/// The effect continues the trace of its cause. A panic is a failure like any
-/// other; it must not end the consumer without a word.
-async fn apply_one(tx: &mut Tx, event: &Event, handler: &Handler<'_>) -> Result<(), Failure> {
-    tx.follow_from(event);
-    let traceparent = Some(event.traceparent.as_str());
-    let effect = AssertUnwindSafe(async { handler(tx, event).await }).catch_unwind();
-    let outcome = mesh::call::caused_by(traceparent, effect).await;
-    let failure =
-        |source| Failure::Handler { kind: event.kind.clone(), position: event.position, source };
-    match outcome {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(source)) => Err(failure(source)),
-        Err(_) => Err(failure("the handler panicked".into())),
-    }
-}
-
-/// Why a batch was not applied.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{kind} at position {position}")]
-    Handler { kind: String, position: i64, source: HandlerError },
-    #[error(transparent)]
-    Store(#[from] Error),
-    #[error("the checkpoint was set back")]
-    Reset,
-}
-
-/// Why a subscription ended.
-#[derive(Debug, thiserror::Error)]
-enum Interruption {
-    #[error("the feed was refused or broken")]
-    Status(#[from] Status),
-    #[error("the feed ended")]
-    End,
-    #[error("the feed was silent for {0:?}")]
-    Silence(Duration),
-    #[error("the checkpoint was set back")]
-    Reset,
-    #[error(transparent)]
-    Disorder(#[from] Disorder),
-    #[error(transparent)]
-    Store(#[from] Error),
-}

@@ -66,6 +66,15 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
+    /// Events after this position are not in the log any more. Nobody is given a
+    /// log with holes.
+    #[error("events after position {after} were removed; the log begins after {start}")]
+    Removed {
+        /// Where reading was to begin.
+        after: i64,
+        /// The last position that was removed.
+        start: i64,
+    },
     /// Bytes that this crate stored are not what it reads.
     #[error("stored {what} cannot be decoded")]
     Corrupt {
@@ -241,6 +250,9 @@ impl From<Error> for Status {
                 status::refuse(Code::OutOfRange, "VERSION_BEYOND_END", error.to_string())
             }
             Error::Fenced { .. } => status::refuse(Code::Aborted, "LEASE_LOST", error.to_string()),
+            Error::Removed { .. } => {
+                status::refuse(Code::OutOfRange, "POSITION_REMOVED", error.to_string())
+            }
             Error::IdempotencyKeyInvalid => {
                 let key = status::field("idempotency-key", "string.pattern", error.to_string());
                 status::invalid(vec![key])

@@ -11,7 +11,7 @@ use futures_util::{
 };
 use mesh::{
     proto::{
-        SubscribeRequest, SubscribeResponse,
+        ReportProgressRequest, ReportProgressResponse, SubscribeRequest, SubscribeResponse,
         feed_service_server::{FeedService, FeedServiceServer},
     },
     status,
@@ -21,7 +21,8 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::{
     Error, Store,
-    log::{self, Limit},
+    log::{self, Limit, Matching},
+    params, time,
 };
 
 /// A heartbeat tells a consumer within its own timeout that the feed lives, and
@@ -88,9 +89,22 @@ impl Feed {
                 format!("position {} is beyond the end of the feed, {end}", request.after),
             ));
         }
-        let SubscribeRequest { after, types, consumer } = request;
+        let SubscribeRequest { after, types, streams, consumer } = request;
         tracing::debug!(consumer, after, end, "subscribed");
-        Ok(Subscription { feed: self.clone(), head, types: types.into(), after })
+        let matching = Arc::new(Matching { types, streams });
+        Ok(Subscription { feed: self.clone(), head, matching, after })
+    }
+
+    /// Notes how far a consumer is, so that what it needs is kept. It only goes
+    /// back when the consumer itself did.
+    async fn note_progress(&self, request: ReportProgressRequest) -> Result<(), Error> {
+        let service = mesh::call::caller().service;
+        let name = format!("{}/{}", service.as_deref().unwrap_or_default(), request.consumer);
+        let mut tx = self.store.begin().await?;
+        let sql = "INSERT INTO durable_subscriber (name, position, time) VALUES ($1, $2, $3)
+            ON CONFLICT (name) DO UPDATE SET position = excluded.position, time = excluded.time";
+        tx.execute(sql, params![name, request.position, time::now()]).await?;
+        tx.commit().await
     }
 }
 
@@ -105,13 +119,21 @@ impl FeedService for Feed {
         let subscription = self.subscribe(request.into_inner()).await?;
         Ok(Response::new(subscription.into_stream()))
     }
+
+    async fn report_progress(
+        &self,
+        request: Request<ReportProgressRequest>,
+    ) -> Result<Response<ReportProgressResponse>, Status> {
+        self.note_progress(request.into_inner()).await?;
+        Ok(Response::new(ReportProgressResponse {}))
+    }
 }
 
 /// One consumer's place in the feed.
 struct Subscription {
     feed: Feed,
     head: watch::Receiver<i64>,
-    types: Arc<[String]>,
+    matching: Arc<Matching>,
     after: i64,
 }
 
@@ -135,24 +157,24 @@ impl Subscription {
             let head = *self.head.borrow_and_update();
             if head > self.after {
                 let Feed { store, limit, .. } = &self.feed;
-                let batch = log::read(store, self.after, head, &self.types, *limit).await?;
+                let batch = log::read(store, self.after, head, &self.matching, *limit).await?;
                 self.after = batch.position;
                 // Without a match it goes on, but says so from time to time.
                 if !batch.events.is_empty() || tokio::time::Instant::now() >= heartbeat {
-                    return Ok(self.response(batch.events));
+                    return Ok(self.response(batch.events, head));
                 }
                 continue;
             }
             let left = heartbeat.saturating_duration_since(tokio::time::Instant::now());
             // The sender lives as long as the store that this subscription holds.
             if timeout(left, self.head.changed()).await.is_err() {
-                return Ok(self.response(Vec::new()));
+                return Ok(self.response(Vec::new(), head));
             }
         }
     }
 
-    fn response(&self, events: Vec<log::Event>) -> SubscribeResponse {
+    fn response(&self, events: Vec<log::Event>, end: i64) -> SubscribeResponse {
         let events = events.into_iter().map(Into::into).collect();
-        SubscribeResponse { events, position: self.after }
+        SubscribeResponse { events, position: self.after, end }
     }
 }

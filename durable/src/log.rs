@@ -17,7 +17,7 @@ pub(crate) use append::FUNCTION;
 pub use append::{Appended, Expected, NewEvent};
 pub use event::Event;
 pub(crate) use event::METADATA;
-pub(crate) use read::{Limit, end, read};
+pub(crate) use read::{Limit, Matching, end, read};
 pub(crate) use signal::Signal;
 
 use crate::store::{Engine, Inner};

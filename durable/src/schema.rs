@@ -8,6 +8,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "checkpoints", sql: CHECKPOINTS },
     Migration { version: 3, name: "idempotency keys", sql: IDEMPOTENCY },
     Migration { version: 4, name: "metadata of events", sql: crate::log::METADATA },
+    Migration { version: 5, name: "consumers", sql: crate::consumer::CONSUMERS },
     Migration { version: 6, name: "tasks", sql: crate::task::TABLES },
     Migration { version: 7, name: "sagas", sql: crate::saga::TABLES },
     Migration { version: 8, name: "snapshots", sql: crate::aggregate::SNAPSHOTS },

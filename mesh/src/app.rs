@@ -238,6 +238,7 @@ impl App {
             overload.page(&mut page);
         }
         workers::page(&mut page);
+        crate::metrics::page(&mut page);
         page.finish()
     }
 

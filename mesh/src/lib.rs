@@ -23,6 +23,7 @@ mod keepalive;
 mod listen;
 pub mod mask;
 mod member;
+pub mod metrics;
 pub mod net;
 pub mod proto;
 pub mod reflection;

@@ -154,7 +154,8 @@ impl System {
         runtime.block_on(async {
             let reader = mesh::App::new(mesh::Settings::from_pairs("journey", &pairs)).unwrap();
             let mut feed = FeedServiceClient::new(reader.endpoint(&address));
-            let request = SubscribeRequest { after: 0, types, consumer: "journey".to_owned() };
+            let consumer = "journey".to_owned();
+            let request = SubscribeRequest { types, consumer, ..SubscribeRequest::default() };
             let mut batches = feed.subscribe(request).await.unwrap().into_inner();
             let mut events = Vec::new();
             loop {

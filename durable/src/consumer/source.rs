@@ -1,7 +1,10 @@
 //! Where batches come from: a feed service over whatever carries gRPC.
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::BoxStream};
-use mesh::proto::{SubscribeRequest, SubscribeResponse, feed_service_client::FeedServiceClient};
+use mesh::proto::{
+    ReportProgressRequest, SubscribeRequest, SubscribeResponse,
+    feed_service_client::FeedServiceClient,
+};
 use tonic::{
     Status,
     body::Body,
@@ -40,11 +43,17 @@ pub(super) type Responses = BoxStream<'static, Result<SubscribeResponse, Status>
 /// A feed whose transport is forgotten, so that a consumer has no type parameter.
 pub(super) trait Source: Send + Sync {
     fn open(&self, request: SubscribeRequest) -> BoxFuture<'_, Result<Responses, Status>>;
+    fn report(&self, request: ReportProgressRequest) -> BoxFuture<'_, Result<(), Status>>;
 }
 
 impl<T: Transport> Source for FeedServiceClient<T> {
     fn open(&self, request: SubscribeRequest) -> BoxFuture<'_, Result<Responses, Status>> {
         let mut client = self.clone();
         Box::pin(async move { Ok(client.subscribe(request).await?.into_inner().boxed()) })
+    }
+
+    fn report(&self, request: ReportProgressRequest) -> BoxFuture<'_, Result<(), Status>> {
+        let mut client = self.clone();
+        Box::pin(async move { client.report_progress(request).await.map(drop) })
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Dialect, Error, Event, Store,
-    log::{self, Limit},
+    log::{self, Limit, Matching},
     params,
 };
 
@@ -121,8 +121,8 @@ impl<P: Projection> Shared<P> {
         if generation.position >= until {
             return Ok(Left::Nothing);
         }
-        let types = self.projection.types();
-        let read = |after| log::read(&self.store, after, until, &types, BATCH);
+        let matching = Matching { types: self.projection.types(), ..Matching::default() };
+        let read = |after| log::read(&self.store, after, until, &matching, BATCH);
         let mut position = generation.position;
         let mut batch = read(position).await?;
         for _ in 0..BURST {

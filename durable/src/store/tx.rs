@@ -31,6 +31,7 @@ pub struct Tx {
     causation: String,
     broken: bool,
     contended: bool,
+    unavailable: bool,
 }
 
 /// See [`Tx::after_commit`].
@@ -70,6 +71,7 @@ impl Tx {
             causation: String::new(),
             broken: false,
             contended: false,
+            unavailable: false,
         })
     }
 
@@ -208,6 +210,12 @@ impl Tx {
         self.contended
     }
 
+    /// Whether a statement failed for a reason that passes: whatever was to be done
+    /// may work when it is done again.
+    pub(crate) fn is_hindered(&self) -> bool {
+        self.contended || self.unavailable
+    }
+
     /// Says what the events appended from here on belong to, across services: the
     /// id of a saga, for instance. Without it they belong to the trace of the call
     /// that is being handled, and in a consumer to what its event belongs to.
@@ -283,6 +291,7 @@ impl Tx {
         if let Err(error) = &answer {
             self.broken = true;
             self.contended |= error.is_contention();
+            self.unavailable |= matches!(error, Error::Unavailable(_));
         }
         answer
     }

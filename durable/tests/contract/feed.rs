@@ -24,7 +24,7 @@ async fn subscribe(
     types: &[&str],
 ) -> Streaming<SubscribeResponse> {
     let types = types.iter().map(|kind| (*kind).to_owned()).collect();
-    let request = SubscribeRequest { after, types, consumer: "test".into() };
+    let request = SubscribeRequest { after, types, consumer: "test".into(), streams: vec![] };
     FeedServiceClient::new(server).subscribe(request).await.unwrap().into_inner()
 }
 
@@ -74,7 +74,7 @@ async fn settled(store: &Store, end: usize) {
 async fn a_position_beyond_the_end_is_refused() {
     for backend in backends().await {
         let store = backend.open(&[]).await;
-        let request = SubscribeRequest { after: 1, types: vec![], consumer: "test".into() };
+        let request = SubscribeRequest { after: 1, consumer: "test".into(), ..Default::default() };
         let refused = FeedServiceClient::new(feed::server(store)).subscribe(request).await;
         assert_eq!(refused.unwrap_err().code(), Code::OutOfRange, "{}", backend.name);
     }
@@ -107,7 +107,7 @@ async fn a_quiet_feed_sends_heartbeats() {
         let mut stream = subscribe(feed.into_server(), 0, &[]).await;
         for _ in 0..3 {
             let heartbeat = within(stream.next()).await.unwrap().unwrap();
-            assert_eq!(heartbeat, SubscribeResponse { events: vec![], position: 0 });
+            assert_eq!(heartbeat, SubscribeResponse { events: vec![], position: 0, end: 0 });
         }
     }
 }

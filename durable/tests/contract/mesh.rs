@@ -9,7 +9,8 @@ use tokio::time::sleep;
 use crate::support::{append, tick, within};
 
 async fn reaches(store: &Store, position: i64) {
-    let sql = "SELECT position FROM durable_checkpoint WHERE position >= $1";
+    let sql = "SELECT consumer FROM durable_partition
+        GROUP BY consumer HAVING min(position) >= $1";
     within(async {
         while store.query(sql, params![position]).await.unwrap().is_empty() {
             sleep(Duration::from_millis(2)).await;
