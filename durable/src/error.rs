@@ -226,8 +226,14 @@ fn sort(refusal: &dyn sqlx::error::DatabaseError) -> Sort {
         "40001" | "40P01" => Sort::Conflict(Conflict::Contention),
         // lock_not_available, too_many_connections, cannot_connect_now, shutdowns
         "55P03" | "53300" | "57P01" | "57P02" | "57P03" => Sort::Unavailable,
-        // SQLITE_BUSY and its extended codes, SQLITE_LOCKED
-        "5" | "261" | "517" | "773" | "6" => Sort::Unavailable,
+        // disk_full, io_error
+        "53100" | "58030" => Sort::Unavailable,
+        // SQLITE_BUSY and its extended codes, SQLITE_LOCKED, SQLITE_FULL
+        "5" | "261" | "517" | "773" | "6" | "13" => Sort::Unavailable,
+        // SQLITE_IOERR is 10, its extended codes tell of the call in the second byte.
+        code if code.len() < 5 && code.parse().is_ok_and(|code: u16| code & 0xff == 10) => {
+            Sort::Unavailable
+        }
         code if code.len() == 5 && code.starts_with("08") => Sort::Unavailable,
         _ => Sort::Mistake,
     }
