@@ -27,7 +27,7 @@ pub use rule::{Rule, RuleError};
 use self::{given::Given, mask::Mask};
 use crate::{
     path::FieldPath,
-    program::{Field, Programs},
+    program::{Field, Programs, Shape},
     route::Method,
     schema::Schema,
     template::Template,
@@ -152,6 +152,18 @@ impl Binding {
     #[must_use]
     pub fn takes_http_body(&self) -> bool {
         self.takes_http_body
+    }
+
+    /// Whether the body may be a form: a POST whose body is a message with fields
+    /// of its own.
+    #[must_use]
+    pub fn takes_form(&self) -> bool {
+        let is_message = match &self.body {
+            BodyRule::None => false,
+            BodyRule::Whole => self.programs().messages[self.input as usize].shape == Shape::Object,
+            BodyRule::Field(top) => parameter::within(self.programs(), top.step).is_some(),
+        };
+        is_message && !self.takes_http_body && self.method == Method::Named("POST".into())
     }
 
     /// Whether the body of a response is a `google.api.HttpBody`, which

@@ -35,7 +35,7 @@ pub(crate) fn each<'a>(
     mut take: impl FnMut(Cow<'a, str>, Cow<'a, str>, &mut Findings),
 ) {
     if query.len() > limits.bytes {
-        let description = format!("the query is longer than {} bytes", limits.bytes);
+        let description = format!("longer than {} bytes", limits.bytes);
         return findings.add("", Reason::LimitExceeded, description);
     }
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
@@ -50,7 +50,7 @@ pub(crate) fn each<'a>(
             }
         };
         if at == limits.parameters {
-            let description = format!("more than {} query parameters", limits.parameters);
+            let description = format!("more than {} parameters", limits.parameters);
             return findings.add(name, Reason::LimitExceeded, description);
         }
         match decode(value, Scope::Query) {

@@ -75,7 +75,8 @@ fn each_is_reached(schema: &Arc<Schema>, methods: &[MethodDescriptor]) {
             let Found::Route(_, captures) = rules.find(&method, Path::parse(&path).unwrap()) else {
                 panic!("it was found before");
             };
-            let request = Request { captures, query: "", body: b"", content_type: "" };
+            let request =
+                Request { captures, query: "", body: b"", content_type: "", is_form: false };
             let mut out = Vec::new();
             let options = RequestOptions::default();
             route.binding.request(&request, &options, &mut out).unwrap();

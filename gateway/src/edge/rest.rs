@@ -113,7 +113,8 @@ impl Edge {
     ) -> Result<Sending, Failure> {
         let body = body::read(route, &head.headers, body, self.limits.max_body_bytes).await?;
         let mut message = frame::begin(body.len() + head.uri.path().len());
-        let request = request(captures, head, &body);
+        let is_form = body::is_form(route, &head.headers);
+        let request = transcode::bind::Request { is_form, ..request(captures, head, &body) };
         let options = self.request_options();
         route.binding.request(&request, &options, &mut message).map_err(Failure::invalid)?;
         let conditional =
@@ -189,7 +190,7 @@ impl Edge {
             }
         };
         let download = Box::new(Download::new(messages, opener, data, length));
-        answer::raw(head, &metadata, media_type, Content::Stream(download))
+        answer::raw(head, route, &metadata, media_type, Content::Stream(download))
     }
 }
 
@@ -212,6 +213,7 @@ fn request<'a>(
         query: head.uri.query().unwrap_or_default(),
         body,
         content_type: body::content_type(&head.headers).unwrap_or_default(),
+        is_form: false,
     }
 }
 

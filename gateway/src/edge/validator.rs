@@ -5,6 +5,7 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use super::exchange::put_hex;
+use crate::schema::policy::Cache;
 
 /// Without a word of the contract: kept only by who asked, and asked again each
 /// time, at the price of a 304.
@@ -48,14 +49,27 @@ pub(super) fn validate(
     request: &HeaderMap,
     headers: &mut HeaderMap,
     tag: Option<HeaderValue>,
+    cache: Option<&Cache>,
     packed: bool,
 ) -> bool {
-    headers.entry(header::CACHE_CONTROL).or_insert(ASK_AGAIN);
+    add_cache_rule(request, headers, cache);
     let own = headers.remove(header::ETAG).filter(is_tag);
     let Some(tag) = own.or(tag) else { return false };
     let has = has(request, &tag);
     headers.insert(header::ETAG, if packed { weak(&tag) } else { tag });
     has
+}
+
+/// What many may keep depends on whether a token was sent: an answer to who sent
+/// one is theirs.
+fn add_cache_rule(request: &HeaderMap, headers: &mut HeaderMap, cache: Option<&Cache>) {
+    let shared = cache.is_some_and(|cache| cache.shared);
+    if shared {
+        headers.append(header::VARY, HeaderValue::from_static("authorization"));
+    }
+    let theirs = shared && request.contains_key(header::AUTHORIZATION);
+    let rule = cache.filter(|_| !theirs).map_or(ASK_AGAIN, |cache| cache.rule.clone());
+    headers.entry(header::CACHE_CONTROL).or_insert(rule);
 }
 
 /// One tag, and nothing else.
@@ -132,7 +146,7 @@ mod tests {
     fn answered(if_none_match: &[&str]) -> (bool, HeaderMap) {
         let request = with(&header::IF_NONE_MATCH, if_none_match);
         let mut headers = HeaderMap::new();
-        let has = validate(&request, &mut headers, Some(tag(Some("7"), b"{}")), false);
+        let has = validate(&request, &mut headers, Some(tag(Some("7"), b"{}")), None, false);
         (has, headers)
     }
 
@@ -165,7 +179,7 @@ mod tests {
     fn packed_answers_have_a_weak_tag() {
         let mut headers = HeaderMap::new();
         let request = with(&header::IF_NONE_MATCH, &["W/\"7\""]);
-        assert!(validate(&request, &mut headers, Some(tag(Some("7"), b"")), true));
+        assert!(validate(&request, &mut headers, Some(tag(Some("7"), b"")), None, true));
         assert_eq!(headers[header::ETAG], "W/\"7\"");
     }
 
@@ -177,7 +191,7 @@ mod tests {
             let mut headers = with(&header::ETAG, &[own]);
             headers.insert(header::CACHE_CONTROL, "public, max-age=60".parse().unwrap());
             let request = with(&header::IF_NONE_MATCH, &["\"8\""]);
-            let has = validate(&request, &mut headers, Some(tag(Some("7"), b"")), false);
+            let has = validate(&request, &mut headers, Some(tag(Some("7"), b"")), None, false);
             assert_eq!(
                 (has, &headers[header::ETAG]),
                 (shown.contains('8'), &shown.parse().unwrap())

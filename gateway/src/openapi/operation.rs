@@ -166,7 +166,14 @@ impl Builder {
                 }
             }
         };
-        Some(json!({"content": {"application/json": {"schema": schema}}, "required": required}))
+        let mut content = json!({"application/json": {"schema": schema}});
+        if route.target.rpc.policy.form && route.binding.takes_form() {
+            content["application/x-www-form-urlencoded"] = json!({"schema": {
+                "type": "object",
+                "description": "Names are paths of fields, as in a query: `a.b=c`.",
+            }});
+        }
+        Some(json!({"content": content, "required": required}))
     }
 
     /// A partial update requires nothing of what it may leave out.

@@ -1,10 +1,12 @@
 //! What a method's contract says beside its types, read from
 //! `titan.mesh.v1.policy` and `titan.mesh.v1.defaults`: who may call, for the
 //! documentation (the services enforce it), and the deadline, which the edge
-//! enforces as well so that a client always gets an answer.
+//! enforces as well so that a client always gets an answer. What it says of HTTP is
+//! for the edge alone.
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage, Value};
 
 /// A method's policy, with its service's defaults applied field by field.
@@ -14,6 +16,19 @@ pub struct Policy {
     pub deadline: Option<Duration>,
     /// Who may call.
     pub access: Access,
+    /// For how long answers may be kept, when the contract says so.
+    pub cache: Option<Cache>,
+    /// Whether the body of a POST may be a form.
+    pub form: bool,
+}
+
+/// For how long answers to GET and HEAD may be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// `Cache-Control`.
+    pub rule: HeaderValue,
+    /// Whether others than who asked may keep them.
+    pub shared: bool,
 }
 
 /// Who may call a method; any one rule admits.
@@ -41,7 +56,11 @@ impl Policy {
             let of = |policy: &Option<DynamicMessage>| child(policy.as_ref()?, name);
             of(&own).or_else(|| of(&defaults))
         };
+        let http = field("http");
+        let form = |http: &DynamicMessage| flag(http, "form");
         Policy {
+            cache: http.as_ref().and_then(|http| child(http, "cache")).map(|it| Cache::of(&it)),
+            form: http.as_ref().is_some_and(form),
             deadline: field("deadline").and_then(|deadline| duration(&deadline)),
             access: field("access").map(|access| Access::of(&access)).unwrap_or_default(),
         }
@@ -56,17 +75,34 @@ impl Access {
     }
 
     fn of(access: &DynamicMessage) -> Access {
-        let flag = |name: &str| {
-            access.get_field_by_name(name).and_then(|value| value.as_bool()).unwrap_or_default()
-        };
         Access {
-            public: flag("public"),
-            authenticated: flag("authenticated"),
+            public: flag(access, "public"),
+            authenticated: flag(access, "authenticated"),
             roles: texts(access, "roles"),
             scopes: texts(access, "scopes"),
             services: texts(access, "services"),
         }
     }
+}
+
+impl Cache {
+    fn of(cache: &DynamicMessage) -> Cache {
+        let max_age = child(cache, "max_age").and_then(|age| duration(&age)).unwrap_or_default();
+        let (private, seconds) = (flag(cache, "private"), max_age.as_secs());
+        let rule = match (flag(cache, "no_store"), private, seconds) {
+            (true, ..) => "no-store".to_owned(),
+            (_, true, 0) => "private, no-cache".to_owned(),
+            (_, true, seconds) => format!("private, max-age={seconds}"),
+            (_, false, 0) => "public, no-cache".to_owned(),
+            (_, false, seconds) => format!("public, max-age={seconds}"),
+        };
+        let rule = HeaderValue::try_from(rule).expect("words and digits are a header value");
+        Cache { shared: rule.as_bytes().starts_with(b"public"), rule }
+    }
+}
+
+fn flag(message: &DynamicMessage, name: &str) -> bool {
+    message.get_field_by_name(name).and_then(|value| value.as_bool()).unwrap_or_default()
 }
 
 /// The value of a message-typed option by the full name of its extension.
@@ -100,4 +136,44 @@ fn duration(message: &DynamicMessage) -> Option<Duration> {
     let nanos = message.get_field_by_name("nanos")?.as_i32()?;
     let duration = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?);
     (!duration.is_zero()).then_some(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A method's policy with this text as its own.
+    fn policy(text: &str) -> Policy {
+        let contract = format!(
+            "syntax = \"proto3\"; package a; import \"titan/mesh/v1/options.proto\";
+             message M {{}}
+             service S {{ rpc Do(M) returns (M) {{ option (titan.mesh.v1.policy) = {{ {text} }}; }} }}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.proto"), contract).unwrap();
+        let includes = [folder.path(), std::path::Path::new("../proto")];
+        let mut compiler = protox::Compiler::new(includes).unwrap();
+        compiler.include_imports(true).open_file("a.proto").unwrap();
+        let set = compiler.encode_file_descriptor_set();
+        let pool = prost_reflect::DescriptorPool::decode(set.as_slice()).unwrap();
+        Policy::of(&pool.get_service_by_name("a.S").unwrap().methods().next().unwrap())
+    }
+
+    #[test]
+    fn a_cache_rule_says_for_how_long_and_for_whom() {
+        for (text, rule, shared) in [
+            ("max_age: {seconds: 60}", "public, max-age=60", true),
+            ("max_age: {seconds: 60, nanos: 9}", "public, max-age=60", true),
+            ("", "public, no-cache", true),
+            ("max_age: {seconds: 60} private: true", "private, max-age=60", false),
+            ("private: true", "private, no-cache", false),
+            ("max_age: {seconds: 60} no_store: true", "no-store", false),
+        ] {
+            let cache = policy(&format!("http: {{cache: {{{text}}}}}")).cache.unwrap();
+            assert_eq!((cache.rule, cache.shared), (rule.parse().unwrap(), shared), "{text}");
+        }
+        let none = policy("http: {}");
+        assert_eq!((none.cache, none.form), (None, false));
+        assert!(policy("http: {form: true}").form);
+    }
 }

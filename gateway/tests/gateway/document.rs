@@ -28,6 +28,9 @@ fn every_binding_is_an_operation_with_an_id_of_its_own() {
         ids,
         [
             "LibraryService_AddTitles",
+            "LibraryService_AskForBook",
+            "LibraryService_AskForBook_2",
+            "LibraryService_AskForBook_3",
             "LibraryService_CreateBook",
             "LibraryService_CutFilm",
             "LibraryService_DeleteBook",
@@ -39,6 +42,7 @@ fn every_binding_is_an_operation_with_an_id_of_its_own() {
             "LibraryService_ListBooks",
             "LibraryService_ListBooks_2",
             "LibraryService_PutScan",
+            "LibraryService_ShowBook",
             "LibraryService_UpdateBook",
             "LibraryService_UploadFilm",
         ]

@@ -136,3 +136,71 @@ async fn a_refusal_is_a_problem_for_who_prefers_that() {
     assert_eq!((&problem["code"], &problem["detail"]), (&json!(5), &json!("no ✓ book")));
     assert_eq!(problem["details"][1]["requestId"], "r-1");
 }
+
+#[tokio::test]
+async fn what_many_may_keep_says_so_and_no_token_makes_it_theirs() {
+    const SHOWN: &str = "/v1/shown/1";
+    let setup = Setup::new().await;
+    let answer = setup.bare("GET", SHOWN, &[], "").await;
+    assert_eq!(answer.header("cache-control"), "public, max-age=60");
+    let vary: Vec<_> = answer.headers.get_all("vary").iter().collect();
+    assert!(vary.iter().any(|name| *name == "authorization"), "{vary:?}");
+    let tag = answer.header("etag").to_owned();
+    let known = setup.bare("GET", SHOWN, &[("if-none-match", &tag)], "").await;
+    assert_eq!((known.status, known.header("cache-control")), (304, "public, max-age=60"));
+    // Who shows a token may get what others do not.
+    assert_eq!(setup.get(SHOWN).await.header("cache-control"), "private, no-cache");
+    for (method, target) in [("GET", "/v1/shown/missing"), ("POST", "/v1/shelves/1:ask")] {
+        let answer = setup.send(method, target, if method == "GET" { "" } else { "{}" }).await;
+        assert!(!answer.headers.contains_key("cache-control"), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_is_a_body_where_the_contract_takes_forms() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let setup = Setup::new().await;
+    let token = setup.token();
+    let send = async |method: &str, target: &str, kind: &str, body: &str| {
+        let headers = [("authorization", token.as_str()), ("content-type", kind)];
+        http1::send(setup.address, method, target, &headers, body.as_bytes()).await
+    };
+    let charset = "Application/X-WWW-Form-URLencoded; charset=UTF-8";
+    for kind in [FORM, charset] {
+        let body = "note=a+b%26c&book.title=T&book.tags=x&book.tags=y";
+        let answer = send("POST", "/v1/shelves/1:ask", kind, body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let asked = setup.library.asked.lock().unwrap().clone();
+        let book = json!({"title": "T", "tags": ["x", "y"]});
+        assert_eq!(asked, json!({"shelf": "shelves/1", "note": "a b&c", "book": book}));
+    }
+    // Where the body is a field, names are those of its fields, and the query has
+    // the others.
+    let answer = send("POST", "/v1/shelves/1:askFor?note=n", FORM, "title=T&pageCount=7").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let asked = setup.library.asked.lock().unwrap().clone();
+    let book = json!({"title": "T", "pageCount": "7"});
+    assert_eq!(asked, json!({"shelf": "shelves/1", "note": "n", "book": book}));
+    for (target, body, field) in [
+        ("/v1/shelves/1:ask", "nope=1", "nope"),
+        ("/v1/shelves/1:ask", "shelf=shelves%2F1", "shelf"),
+        ("/v1/shelves/1:ask", "note=1&note=2", "note"),
+        ("/v1/shelves/1:ask", "book.isbn=1&book.barcode=2", "book.barcode"),
+        ("/v1/shelves/1:ask", "book.pageCount=1e3", "book.pageCount"),
+        ("/v1/shelves/1:askFor", "book.title=T", "book.title"),
+        ("/v1/shelves/1:askFor", "title=%ff", "title"),
+    ] {
+        let answer = send("POST", target, FORM, body).await;
+        let found = answer.json()["details"][0]["fieldViolations"][0]["field"].clone();
+        assert_eq!((answer.status, found), (400, json!(field)), "{target} {body}");
+    }
+    // Elsewhere, and by other methods, it is not taken.
+    for (method, target, kind) in [
+        ("POST", "/v1/shelves/1/books", FORM),
+        ("PUT", "/v1/shelves/1:ask", FORM),
+        ("POST", "/v1/shelves/1:ask", "application/x-www-form-urlencoded; charset=latin1"),
+        ("POST", "/v1/shelves/1:ask", "multipart/form-data"),
+    ] {
+        assert_eq!(send(method, target, kind, "title=T").await.status, 415, "{method} {target}");
+    }
+}

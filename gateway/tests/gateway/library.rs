@@ -115,6 +115,8 @@ async fn answer(method: &str, asked: &Value) -> Result<Vec<Value>, Status> {
             details.set_retry_info(Some(std::time::Duration::from_secs(3)));
             Err(Status::with_error_details(Code::ResourceExhausted, "busy", details))
         }
+        ("ShowBook", "missing") => Err(Status::not_found("no such book")),
+        ("ShowBook", "own") => Ok(vec![json!({"name": name})]),
         ("UpdateBook", _) if asked["book"]["etag"] == "stale" => {
             Err(Status::aborted("somebody else was quicker"))
         }
@@ -122,7 +124,7 @@ async fn answer(method: &str, asked: &Value) -> Result<Vec<Value>, Status> {
         ("GetBook", "large") => Ok(vec![json!({"name": name, "title": "T".repeat(10_000)})]),
         ("GetBook" | "LendBook", "slow") => std::future::pending().await,
         ("GetBook", "broken") => panic!("on purpose"),
-        ("GetBook" | "LinkBook", _) => {
+        ("GetBook" | "LinkBook" | "ShowBook", _) => {
             Ok(vec![json!({"name": name, "title": "T", "pageCount": "9007199254740993"})])
         }
         ("WatchReturns", _) => Ok((0..3).map(|at| json!({"title": at.to_string()})).collect()),

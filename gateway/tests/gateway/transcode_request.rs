@@ -20,7 +20,13 @@ fn send(snapshot: &Snapshot, method: &str, uri: &str, body: &str) -> Result<Valu
     let Found::Route(route, captures) = snapshot.find(method, Path::parse(path).unwrap()) else {
         panic!("{method} {uri} has no route");
     };
-    let request = Request { captures, query, body: body.as_bytes(), content_type: "image/png" };
+    let request = Request {
+        captures,
+        query,
+        body: body.as_bytes(),
+        content_type: "image/png",
+        is_form: false,
+    };
     let mut encoded = Vec::new();
     // As the edge has it.
     let limits = Limits { depth: 64, ..Limits::default() };

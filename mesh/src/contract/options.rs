@@ -62,6 +62,7 @@ impl Options {
         let of_service = defaults.hedge.filter(|_| hedge::unfit(method).is_none());
         let (hedge, of_hedge) = over(own.hedge, of_service);
         let criticality = criticality.unwrap_or_default();
+        let http = own.http.or(defaults.http);
         let origins = Origins {
             deadline: of_deadline,
             retry: of_retry,
@@ -70,7 +71,7 @@ impl Options {
             hash_key: of_hash_key,
             hedge: of_hedge,
         };
-        Ok((proto::Policy { deadline, retry, access, criticality, hash_key, hedge }, origins))
+        Ok((proto::Policy { deadline, retry, access, criticality, hash_key, hedge, http }, origins))
     }
 }
 

@@ -33,10 +33,14 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// Its `content-type`, which only a `google.api.HttpBody` keeps.
     pub content_type: &'a str,
+    /// Whether the body is a form (`application/x-www-form-urlencoded`), whose
+    /// names are paths of fields within the body. Only where
+    /// [`Binding::takes_form`]; anything else reads it as JSON.
+    pub is_form: bool,
 }
 
 /// How requests are read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct RequestOptions {
     /// How their JSON is.
     pub read: ReadOptions,
@@ -45,6 +49,21 @@ pub struct RequestOptions {
     pub ignore_unknown_parameters: bool,
     /// Bounds on their query.
     pub query: QueryLimits,
+    /// Bounds on their forms; by default those of a query, four times as long.
+    pub form: QueryLimits,
+}
+
+impl Default for RequestOptions {
+    fn default() -> Self {
+        let query = QueryLimits::default();
+        RequestOptions {
+            read: ReadOptions::default(),
+            ignore_unknown_parameters: false,
+            query,
+            // People type into them.
+            form: QueryLimits { bytes: 4 * query.bytes, ..query },
+        }
+    }
 }
 
 impl Binding {
@@ -114,6 +133,9 @@ impl Binding {
                 self.http_body_head(request.content_type, request.body.len(), out);
                 out.extend_from_slice(request.body);
             }
+            _ if request.is_form && !is_blank && self.takes_form() => {
+                self.add_form(request, options, out, findings);
+            }
             // No body and a body of spaces are an empty object.
             BodyRule::Whole if is_blank => {}
             BodyRule::Whole => {
@@ -131,6 +153,43 @@ impl Binding {
                 findings.add_read(read);
             }
         }
+    }
+
+    /// A form is bound as a query is: each field once, and none that the path
+    /// gives, not even to say the same.
+    fn add_form(
+        &self,
+        request: &Request<'_>,
+        options: &RequestOptions,
+        out: &mut Vec<u8>,
+        findings: &mut Findings,
+    ) {
+        let Ok(form) = std::str::from_utf8(request.body) else {
+            return findings.add("", Reason::InvalidValue, "a form is text in UTF-8");
+        };
+        let mut given = self.given.clone();
+        let top = match &self.body {
+            BodyRule::Field(top) => Some(top.step),
+            BodyRule::None | BodyRule::Whole => None,
+        };
+        if let Some(step) = top {
+            self.add_empty(step, out);
+        }
+        let within = top.map_or(Some(self.input), |step| parameter::within(self.programs(), step));
+        query::each(form, options.form, findings, |name, value, findings| {
+            let found = within.and_then(|at| parameter::resolve(self.programs(), at, &name));
+            let added = match found {
+                None if options.ignore_unknown_parameters || is_ignored(&name) => Ok(()),
+                None => Err((Reason::UnknownField, "no such field in a form".to_owned())),
+                Some(steps) => {
+                    let steps: Vec<Step> = top.iter().chain(&*steps).copied().collect();
+                    self.give(&steps, &value, &mut given, out)
+                }
+            };
+            if let Err((reason, description)) = added {
+                findings.add(name, reason, description);
+            }
+        });
     }
 
     /// Within a message `null` means that a field is absent; a body that says so
@@ -237,9 +296,6 @@ impl Binding {
         let Some(steps) = parameter::resolve(programs, self.input, name) else {
             return unknown("no such query parameter");
         };
-        if self.variables.iter().any(|variable| variable.steps == *steps) {
-            return Err((Reason::Conflict, "the path gives this field".to_owned()));
-        }
         match &self.body {
             // "If HttpRule.body is `*`, there is no URL query parameter."
             BodyRule::Whole => return unknown("the body gives this field"),
@@ -248,14 +304,29 @@ impl Binding {
             }
             _ => {}
         }
-        given.add(programs, &steps).map_err(|taken| match taken {
+        self.give(&steps, value, given, out)
+    }
+
+    /// Appends a field that is not given yet.
+    fn give(
+        &self,
+        steps: &[Step],
+        value: &str,
+        given: &mut Given,
+        out: &mut Vec<u8>,
+    ) -> Result<(), (Reason, String)> {
+        let programs = self.programs();
+        if self.variables.iter().any(|variable| variable.steps == *steps) {
+            return Err((Reason::Conflict, "the path gives this field".to_owned()));
+        }
+        given.add(programs, steps).map_err(|taken| match taken {
             Taken::Itself => (Reason::DuplicateField, "given twice".to_owned()),
             Taken::By(other) => {
                 let name = other.of(programs).json_name();
                 (Reason::Conflict, format!("`{name}` is given, which excludes it"))
             }
         })?;
-        append(programs, &steps, value, out)
+        append(programs, steps, value, out)
             .map_err(|problem| (problem.reason(), problem.to_string()))
     }
 }

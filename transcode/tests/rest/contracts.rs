@@ -83,7 +83,13 @@ impl Api {
     ) -> Result<Value, Vec<Violation>> {
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         let (route, captures) = self.route(method, path);
-        let request = Request { captures, query, body: body.as_bytes(), content_type: "image/png" };
+        let request = Request {
+            captures,
+            query,
+            body: body.as_bytes(),
+            content_type: "image/png",
+            is_form: false,
+        };
         let mut out = Vec::new();
         route.binding.request(&request, options, &mut out)?;
         let message = DynamicMessage::decode(route.target.input(), out.as_slice()).unwrap();

@@ -144,7 +144,13 @@ fn try_request(api: &Api, method: &str, uri: &str, body: &str) -> bool {
     let (raw, query) = uri.split_once('?').unwrap();
     let Ok(path) = Path::parse(raw) else { return false };
     let Found::Route(route, captures) = api.routes.find(method, path) else { return false };
-    let request = Request { captures, query, body: body.as_bytes(), content_type: "text/plain" };
+    let request = Request {
+        captures,
+        query,
+        body: body.as_bytes(),
+        content_type: "text/plain",
+        is_form: false,
+    };
     let mut out = Vec::new();
     if route.binding.request(&request, &RequestOptions::default(), &mut out).is_err() {
         return false;

@@ -117,7 +117,13 @@ fn a_body_may_be_sent_in_pieces_without_being_looked_at() {
     let api = messaging();
     let (route, captures) = api.route("POST", "/upload-stream/files/a");
     assert!(route.target.is_client_streaming() && route.binding.takes_http_body());
-    let request = Request { captures, query: "note=n", body: b"", content_type: "text/plain" };
+    let request = Request {
+        captures,
+        query: "note=n",
+        body: b"",
+        content_type: "text/plain",
+        is_form: false,
+    };
     let read = |mut head: Vec<u8>, data: &[u8]| {
         head.extend_from_slice(data);
         let message = DynamicMessage::decode(route.target.input(), head.as_slice()).unwrap();

@@ -44,18 +44,20 @@ pub(super) async fn message(
     if route.binding.gives_http_body() {
         let opened = route.binding.download(message).map_err(|error| malformed(route, &error))?;
         let content = Content::Whole(message.slice(opened.data));
-        return raw(request, metadata, Some(media_type(opened.content_type)), content);
+        let media_type = media_type(opened.content_type);
+        return raw(request, route, metadata, Some(media_type), content);
     }
     // JSON is mostly less than twice as long as the message.
     let mut body = Vec::with_capacity(2 * message.len() + 64);
     let options = WriteOptions::default();
     let written = route.binding.response(message, &options, &mut body);
     written.map_err(|error| malformed(route, &error))?;
-    Ok(json(request, metadata, etag, body.into()).await)
+    Ok(json(request, route, metadata, etag, body.into()).await)
 }
 
 async fn json(
     request: &Parts,
+    route: &Route,
     metadata: &HeaderMap,
     etag: Option<&str>,
     body: Bytes,
@@ -66,7 +68,8 @@ async fn json(
     headers.insert(header::CONTENT_TYPE, JSON);
     let body = coding::pack(body, coding::accepted(&request.headers), headers).await;
     let packed = headers.contains_key(header::CONTENT_ENCODING);
-    if tag.is_some() && validator::validate(&request.headers, headers, tag, packed) {
+    let cache = route.target.rpc.policy.cache.as_ref();
+    if tag.is_some() && validator::validate(&request.headers, headers, tag, cache, packed) {
         return not_modified(response);
     }
     headers.insert(header::CONTENT_LENGTH, body.len().into());
@@ -112,6 +115,7 @@ impl Content {
 /// When the client asks for bytes that it does not have.
 pub(super) fn raw(
     request: &Parts,
+    route: &Route,
     metadata: &HeaderMap,
     content_type: Option<HeaderValue>,
     mut content: Content,
@@ -128,7 +132,8 @@ pub(super) fn raw(
             Content::Whole(bytes) => Some(validator::tag(None, bytes)),
             Content::Stream(_) => None,
         };
-        if validator::validate(&request.headers, headers, tag, false) {
+        let cache = route.target.rpc.policy.cache.as_ref();
+        if validator::validate(&request.headers, headers, tag, cache, false) {
             return Ok(not_modified(response));
         }
         content = ranged(request, &mut response, content)?;

@@ -20,6 +20,8 @@ use crate::{
 /// For a client to send its whole body: 4 MiB in this time is 140 kB/s, and a
 /// slower one would hold memory for nothing.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// What HTML sends without being told otherwise.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The body, when its type and size are what the route takes.
 pub(super) async fn read(
@@ -34,7 +36,8 @@ pub(super) async fn read(
     if body.size_hint().lower() > max_bytes as u64 {
         return Err(too_large(max_bytes));
     }
-    if route.binding.body() != BodyRule::None && !route.binding.takes_http_body() {
+    let takes_json = route.binding.body() != BodyRule::None && !route.binding.takes_http_body();
+    if takes_json && !is_form(route, headers) {
         check_content_type(headers)?;
     }
     let read = Limited::new(body, max_bytes).collect();
@@ -56,6 +59,31 @@ pub(in crate::edge) fn too_large(limit: usize) -> Failure {
         .with_http(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
+/// Whether the body is a form, and the route takes forms.
+pub(super) fn is_form(route: &Route, headers: &HeaderMap) -> bool {
+    let is_form = || Media::of(content_type(headers)?).filter(|media| media.kind == FORM);
+    route.target.rpc.policy.form && route.binding.takes_form() && is_form().is_some()
+}
+
+/// A media type in UTF-8, in lower case.
+struct Media {
+    kind: String,
+}
+
+impl Media {
+    fn of(text: &str) -> Option<Media> {
+        let text = text.to_ascii_lowercase();
+        let mut parts = text.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_owned();
+        let utf8 = parts.all(|parameter| {
+            parameter
+                .strip_prefix("charset=")
+                .is_none_or(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
+        });
+        utf8.then_some(Media { kind })
+    }
+}
+
 /// JSON in UTF-8 only. A form or text would pass from any page without a CORS
 /// preflight; for the same reason a page must name the type, and only other
 /// programs may leave it out.
@@ -68,17 +96,11 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     if !headers.contains_key(header::CONTENT_TYPE) {
         return if headers.contains_key(header::ORIGIN) { Err(refuse()) } else { Ok(()) };
     }
-    let text = content_type(headers).ok_or_else(refuse)?.to_ascii_lowercase();
-    let mut parts = text.split(';').map(str::trim);
-    let kind = parts.next().unwrap_or_default();
+    let media = content_type(headers).and_then(Media::of).ok_or_else(refuse)?;
+    let kind = media.kind.as_str();
     let json =
         kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"));
-    let utf8 = parts.all(|parameter| {
-        parameter
-            .strip_prefix("charset=")
-            .is_none_or(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
-    });
-    if json && utf8 { Ok(()) } else { Err(refuse()) }
+    if json { Ok(()) } else { Err(refuse()) }
 }
 
 #[cfg(test)]
