@@ -1,6 +1,14 @@
 //! The business contracts, generated from `proto/titan/`. The modules mirror the
 //! packages; nothing here is written by hand.
 
+/// Bank accounts and transfers between them: package `titan.accounts`.
+pub mod accounts {
+    /// Package `titan.accounts.v1`.
+    pub mod v1 {
+        tonic::include_proto!("titan.accounts.v1");
+    }
+}
+
 /// Applications of people for projects: package `titan.applicants`.
 pub mod applicants {
     /// Package `titan.applicants.v1`.

@@ -10,7 +10,17 @@ use std::{
 };
 
 /// The applications in the order in which they start.
-pub(crate) const NAMES: &[&str] = &[REGISTRY, "identity", "inventory", "payments", "shipping", "projects", "applicants", EDGE];
+pub(crate) const NAMES: &[&str] = &[
+    REGISTRY,
+    "identity",
+    "accounts",
+    "inventory",
+    "payments",
+    "shipping",
+    "projects",
+    "applicants",
+    EDGE,
+];
 
 /// Tells the others where everyone is; everything needs it.
 pub(crate) const REGISTRY: &str = "registry";
