@@ -1,7 +1,7 @@
 # Two commands for a newcomer: `make run` and `make test`. They need Rust and a C compiler, nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run release test loom check lint fmt proto doc bench deny breaking
+.PHONY: help build run release test crash loom check lint fmt proto doc bench deny breaking
 
 # Arguments for `titan up`: make run ARGS="--replicas projects=3"
 ARGS ?=
@@ -26,11 +26,14 @@ release: ## Build every program of the system, optimised
 test: build ## Run all tests; with servers and clients on the PATH, also against those
 	cargo test --workspace
 
+crash: ## End a program at each of its crash points, at each disk write, and with its disk failing
+	cargo test -p durable --features crash-points --test crash
+
 loom: ## Try every order of the accesses in the lock-free parts of a call
 	cargo test -p mesh --features loom --lib --no-run
 	LOOM_MAX_PREEMPTIONS=3 timeout 300 cargo test -p mesh --features loom --lib interleavings
 
-check: fmt lint doc deny test loom ## Everything that CI checks
+check: fmt lint doc deny test crash loom ## Everything that CI checks
 
 fmt: ## Check the formatting (write it: cargo fmt)
 	cargo fmt --all --check

@@ -88,7 +88,7 @@ use self::{
     script::Typed,
 };
 use crate::{
-    Error, Store, Tx,
+    Error, Store, Tx, crash,
     task::{Kind, NewTask, Worker},
     time,
 };
@@ -178,6 +178,7 @@ impl Sagas {
         };
         record::note(tx, id, 0, &[started]).await?;
         self.worker.adopt(tx, NewTask::new(KIND, id)).await?;
+        crash::point("saga.started");
         Ok(true)
     }
 }

@@ -156,6 +156,7 @@ impl Tx {
         } else if self.dialect() == Dialect::Postgres {
             self.note_appended(store::Appended::Unnumbered);
         }
+        crate::crash::point("log.appended");
         Ok(appended)
     }
 }

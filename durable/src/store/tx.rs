@@ -161,6 +161,7 @@ impl Tx {
         if self.broken {
             return Err(Error::Broken);
         }
+        crate::crash::point("tx.commit.before");
         match self.kind {
             Kind::Sqlite(tx) => {
                 let until = match self.appended {
@@ -177,6 +178,7 @@ impl Tx {
                 }
             }
         }
+        crate::crash::point("tx.commit.after");
         for hook in self.hooks {
             hook();
         }

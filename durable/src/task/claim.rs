@@ -150,7 +150,9 @@ async fn claim(inner: &Arc<Inner>, ready: Vec<Ready>, now: i64) -> Result<bool, 
         tx.rollback().await?;
         return Ok(false);
     }
+    crate::crash::point("task.claim.before_commit");
     tx.commit().await?;
+    crate::crash::point("task.claim.after_commit");
     for (registered, lease, hold, permit) in claimed {
         inner.clone().start(registered, lease, hold, permit);
     }

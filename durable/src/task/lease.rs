@@ -124,6 +124,7 @@ impl Lease {
             dead::forget(tx, &self.kind, &self.key).await?;
         }
         self.settle();
+        crate::crash::point("task.completed");
         Ok(())
     }
 

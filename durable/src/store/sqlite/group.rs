@@ -190,7 +190,9 @@ impl Groups {
         if self.released.is_empty() {
             return Ok(run(self.connection(), "ROLLBACK")?);
         }
+        crate::crash::point("group.commit.before");
         run(self.connection(), "COMMIT")?;
+        crate::crash::point("group.commit.after");
         let until = self.released.iter().filter_map(|unit| unit.until).max();
         self.signal.advance(until.unwrap_or(0));
         for unit in self.released.drain(..) {
