@@ -79,8 +79,8 @@ pub trait Aggregate: Clone + Send + Sync + 'static {
     type Event: Send + Sync + 'static;
 
     /// When and how its state is kept, so that long streams need not be folded
-    /// from their beginning. `None` unless stated: folding some hundred events
-    /// costs less than keeping snapshots.
+    /// from their beginning. `None` unless stated, which suits streams that end
+    /// after some hundred events.
     const SNAPSHOTS: Option<Snapshots<Self>> = None;
 
     /// The state after the first event of a stream; `None` when no stream can
