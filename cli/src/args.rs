@@ -1,10 +1,14 @@
 //! The command line: commands, flags, and what each may be.
 
+mod operator;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
 use crate::supervisor::topology;
+
+pub(crate) use operator::{Sagas, SagasCommand, Tasks, TasksCommand};
 
 /// More copies than this of one application on one machine are a typing error.
 const MAX_REPLICAS: u16 = 64;
@@ -60,6 +64,10 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Put a backup in the place of all databases
     Restore(Restore),
+    /// Show sagas, and decide about those that need a human
+    Sagas(Sagas),
+    /// Show tasks that were given up, and try or remove them
+    Tasks(Tasks),
     /// Call a method; its schema comes from the server by gRPC reflection
     Call(Call),
     /// Show what applies to calls of a method, and where each number comes from

@@ -14,12 +14,13 @@ use tonic::{Code, Status};
 use crate::directory::{Directory, Run};
 
 /// A supervisor that runs.
-#[derive(Debug)]
 pub(crate) struct Running {
     /// The directory that it runs in.
     pub directory: Directory,
     /// What it told about itself.
     pub run: Run,
+    /// What makes channels to its processes.
+    pub app: App,
     /// Its client.
     pub supervisor: SupervisorServiceClient<mesh::Channel>,
 }
@@ -40,7 +41,7 @@ impl Running {
         let app =
             App::new(Settings::from_pairs("titan", &[("mesh_key_file", &key), ("log", "off")]))?;
         let supervisor = SupervisorServiceClient::new(app.endpoint(&run.address.to_string()));
-        Ok(Some(Self { directory, run, supervisor }))
+        Ok(Some(Self { directory, run, app, supervisor }))
     }
 
     /// Finds it, or says how to start it.

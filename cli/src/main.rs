@@ -11,14 +11,17 @@ mod explain;
 mod failure;
 mod login;
 mod logs;
+mod operator;
 mod output;
 mod password;
 mod routes;
+mod sagas;
 mod schema;
 mod session;
 mod signals;
 mod status;
 mod supervisor;
+mod tasks;
 mod up;
 
 use std::process::ExitCode;
@@ -39,6 +42,8 @@ async fn main() -> ExitCode {
         Command::Logs(options) => logs::run(&data, options).await,
         Command::Backup(options) => backup::backup(&data, &options).await,
         Command::Restore(options) => backup::restore(&data, &options).await,
+        Command::Sagas(options) => sagas::run(&data, options).await,
+        Command::Tasks(options) => tasks::run(&data, options).await,
         Command::Call(options) => call::run(&data, options).await,
         Command::Explain(options) => explain::run(&data, &options).await,
         Command::Routes(options) => routes::run(&data, &options).await,

@@ -70,6 +70,7 @@ mod change;
 mod definition;
 mod engine;
 mod failure;
+mod grpc;
 mod machine;
 mod record;
 mod registry;
@@ -97,6 +98,7 @@ pub(crate) use record::TABLES;
 
 pub use definition::Definition;
 pub use failure::{Failure, Refusal};
+pub use grpc::{Operator, server};
 pub use machine::Direction;
 pub use record::{Entry, Happening, Record, Status};
 pub use retry::Retry;

@@ -11,6 +11,7 @@
 mod attempt;
 mod claim;
 mod dead;
+mod grpc;
 mod heart;
 mod held;
 mod kind;
@@ -22,6 +23,7 @@ use std::{error::Error as StdError, sync::Arc};
 use tokio::sync::watch;
 
 pub use dead::{DeadTask, Failure, dead, discard, requeue};
+pub use grpc::{Tasks, server};
 pub use kind::Kind;
 pub use lease::Lease;
 pub use worker::Worker;

@@ -3,6 +3,7 @@
 
 mod effects;
 mod flight;
+mod grpc;
 mod path;
 mod verbs;
 mod versions;

@@ -3,6 +3,7 @@
 mod adopt;
 mod due;
 mod failure;
+mod grpc;
 mod lease;
 
 use std::sync::{
