@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::supervisor::topology;
 
-pub(crate) use operator::{Sagas, SagasCommand, Tasks, TasksCommand};
+pub(crate) use operator::{Doctor, Sagas, SagasCommand, Tasks, TasksCommand};
 
 /// More copies than this of one application on one machine are a typing error.
 const MAX_REPLICAS: u16 = 64;
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Sagas(Sagas),
     /// Show tasks that were given up, and try or remove them
     Tasks(Tasks),
+    /// Check what durability rests on
+    Doctor(Doctor),
     /// Call a method; its schema comes from the server by gRPC reflection
     Call(Call),
     /// Show what applies to calls of a method, and where each number comes from

@@ -123,7 +123,7 @@ fn make(folder: &Path, part: &Path) -> anyhow::Result<()> {
 }
 
 /// Where the databases are: what `titan up` was told, or its default.
-fn template(data: &Path, given: Option<&str>) -> anyhow::Result<String> {
+pub(crate) fn template(data: &Path, given: Option<&str>) -> anyhow::Result<String> {
     if let Some(given) = given {
         return Ok(given.to_owned());
     }

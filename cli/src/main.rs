@@ -7,6 +7,7 @@ mod client;
 mod control;
 mod detach;
 mod directory;
+mod doctor;
 mod explain;
 mod failure;
 mod login;
@@ -44,6 +45,7 @@ async fn main() -> ExitCode {
         Command::Restore(options) => backup::restore(&data, &options).await,
         Command::Sagas(options) => sagas::run(&data, options).await,
         Command::Tasks(options) => tasks::run(&data, options).await,
+        Command::Doctor(options) => doctor::run(&data, &options).await,
         Command::Call(options) => call::run(&data, options).await,
         Command::Explain(options) => explain::run(&data, &options).await,
         Command::Routes(options) => routes::run(&data, &options).await,

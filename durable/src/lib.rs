@@ -13,6 +13,7 @@ pub mod command;
 pub mod consumer;
 pub mod crash;
 mod digest;
+pub mod doctor;
 pub mod error;
 pub mod feed;
 pub mod list;

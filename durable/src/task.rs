@@ -22,6 +22,8 @@ use std::{error::Error as StdError, sync::Arc};
 
 use tokio::sync::watch;
 
+pub(crate) use heart::{BEAT, lease};
+
 pub use dead::{DeadTask, Failure, dead, discard, requeue};
 pub use grpc::{Tasks, server};
 pub use kind::Kind;

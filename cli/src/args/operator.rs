@@ -136,3 +136,20 @@ pub(crate) enum TasksCommand {
         key: String,
     },
 }
+
+/// `titan doctor`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// Databases to look at, instead of those of the data directory
+    #[arg(value_name = "URL")]
+    pub urls: Vec<String>,
+    /// Where the services keep their state, if `titan up` was told
+    #[arg(long, value_name = "URL", value_parser = super::database, conflicts_with = "urls")]
+    pub database: Option<String>,
+    /// Accept what this check finds, whatever that is (may be repeated)
+    #[arg(long, value_name = "CHECK")]
+    pub allow: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -21,7 +21,7 @@ use super::{lease::MINE, worker::Inner};
 use crate::{Dialect, Error, Store, params};
 
 /// Two beats of three may be late before anybody notices.
-const BEAT: Duration = Duration::from_millis(400);
+pub(crate) const BEAT: Duration = Duration::from_millis(400);
 /// With jitter a tenth more at most.
 const LOOK: Duration = Duration::from_millis(200);
 /// A count that stands still for so many looks, 1.2 s, is that of a dead worker.
@@ -30,6 +30,11 @@ const LOOKS: u32 = 6;
 /// Beats without a task before a worker signs off: a system at rest writes
 /// nothing, and a busy one does not sign on and off all the time.
 const LINGER: u32 = 10;
+
+/// How long a worker may stand still before its tasks are others'.
+pub(crate) fn lease() -> Duration {
+    LOOK * LOOKS
+}
 
 /// Counts while there is anything to hold on to; runs until it is dropped.
 pub(super) async fn beat(inner: &Arc<Inner>) {

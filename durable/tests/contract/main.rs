@@ -6,6 +6,7 @@ mod aggregate;
 mod backup;
 mod command;
 mod consumer;
+mod doctor;
 mod fault;
 mod feed;
 mod group;
