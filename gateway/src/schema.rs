@@ -146,6 +146,9 @@ impl Snapshot {
             pool,
             services,
         };
+        for field in snapshot.codec.hidden_names() {
+            tracing::warn!(field, "its name is another field's JSON name, which is found by it");
+        }
         for (service, app) in snapshot.services.clone() {
             snapshot.add_service(&service, &app)?;
         }

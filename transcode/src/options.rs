@@ -11,6 +11,8 @@ pub struct Limits {
     pub output: usize,
     /// Deepest nesting of objects and arrays, or of messages, counted through
     /// `Struct`, `Value` and `Any`; default 100, as protobuf's own parsers have it.
+    /// An object in a `Struct` counts thrice and a list twice, as they do on the
+    /// wire: what is read here is not refused there.
     pub depth: usize,
     /// Most values in one text or message; default 1,000,000. An element of two
     /// bytes of JSON (`[[],[],…`) can become a message with all that it costs

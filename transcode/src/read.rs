@@ -13,7 +13,7 @@ use crate::{
     cursor::{Cursor, Read},
     error::{Fault, Problem},
     options::ReadOptions,
-    program::{Field, Programs},
+    program::{Field, Label, Programs},
 };
 
 pub(crate) use text::{append_text, takes_text};
@@ -66,8 +66,13 @@ impl<'a> Reader<'a> {
         self.json.end()
     }
 
-    /// Reads the whole text as the value of a field.
+    /// Reads the whole text as the value of a field. Within a message `null` means
+    /// that a field is absent; a text that says so of its only field is none.
     pub(crate) fn whole_field(&mut self, field: &'a Field) -> Read<()> {
+        let is_single = matches!(field.label, Label::Implicit | Label::Explicit);
+        if self.json.space() == b'n' && !(field.takes_null && is_single) {
+            return Err(self.json.wants(Problem::Null));
+        }
         self.member(field)?;
         self.json.end()
     }

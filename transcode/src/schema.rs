@@ -68,6 +68,19 @@ impl Schema {
         FieldPath::resolve(&self.programs, message.0, names)
     }
 
+    /// Fields whose name in the contract is the JSON name of another field of
+    /// their message, as `titan.a.v1.B.c`: by that name JSON reaches the other one
+    /// only, so a client that writes names as the contract has them is misread.
+    pub fn hidden_names(&self) -> impl Iterator<Item = String> {
+        self.programs.messages.iter().flat_map(|message| {
+            let fields = message.fields.iter().enumerate();
+            let hidden = fields.filter(|(at, field)| {
+                message.names.get(field.proto_name().as_bytes()) != Some(*at)
+            });
+            hidden.map(|(_, field)| format!("{}.{}", message.name, field.proto_name()))
+        })
+    }
+
     /// Reads JSON as a message and appends its encoding.
     ///
     /// # Errors
@@ -88,7 +101,8 @@ impl Schema {
 
     /// Reads JSON as the value of one field, as when it is a request's body, and
     /// appends the encoding of a message with that field alone. Protobuf merges
-    /// it with what stands before. `null` is no value, unless of the field's type.
+    /// it with what stands before. `null` is refused, but for a single field whose
+    /// type has it as a value (`Value`, `NullValue`).
     ///
     /// # Errors
     /// The first mistake in the text; nothing is appended then.

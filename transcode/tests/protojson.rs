@@ -332,6 +332,44 @@ fn one_field_comes_from_text_or_json_and_goes_to_json() {
     assert_eq!(error.unwrap_err().path, "inner.byString[\"k\"]");
 }
 
+/// In a message it means that a field is absent; alone it would mean nothing.
+#[test]
+fn null_is_a_value_of_those_types_alone_that_have_it() {
+    let schema = schema();
+    let message = schema.message(EVERYTHING).unwrap();
+    let read = |names: &str, json: &str| {
+        let path = schema.field_path(message, names).unwrap();
+        let mut out = Vec::new();
+        schema.field_to_wire(&path, json.as_bytes(), &ReadOptions::default(), &mut out)?;
+        assert!(!out.is_empty(), "{names}");
+        Ok(())
+    };
+    for names in ["inner", "string", "int32s", "byString", "int64Value", "time", "struct"] {
+        for json in ["null", " null\n"] {
+            let error: transcode::JsonError = read(names, json).unwrap_err();
+            assert_eq!((error.problem, error.path), (Problem::Null, names.to_owned()));
+        }
+    }
+    assert_eq!(read("value", "null"), Ok(()));
+    assert_eq!(read("string", "nul").unwrap_err().problem, Problem::Syntax);
+}
+
+/// A service decodes a hundred levels; it must not be the first to count them.
+#[test]
+fn a_struct_counts_as_deep_as_it_is_on_the_wire() {
+    let schema = schema();
+    let deep = |objects: usize| {
+        let text = format!("{}null{}", "{\"a\":".repeat(objects), "}".repeat(objects));
+        let json = format!("{{\"struct\":{text}}}");
+        let wire = read_as(&schema, EVERYTHING, &json)?;
+        // It is printed by the same limit, which counts messages.
+        print_as(&schema, EVERYTHING, &wire).unwrap();
+        Ok::<_, transcode::JsonError>(())
+    };
+    assert_eq!(deep(33), Ok(()));
+    assert_eq!(deep(34).unwrap_err().problem, Problem::DepthLimit);
+}
+
 #[test]
 fn text_has_one_notation() {
     let schema = schema();

@@ -175,7 +175,7 @@ fn mistakes_are_refused_with_their_reason_and_their_place() {
     };
     let snapshot = snapshot();
     let deep = format!(r#"{{"extra": {{"a": {}1{}}}}}"#, "[".repeat(63), "]".repeat(63));
-    let too_deep = format!("book.extra[\"a\"]{}", "[0]".repeat(62));
+    let too_deep = format!("book.extra[\"a\"]{}", "[0]".repeat(31));
     let lend = format!("{BOOK}:lend");
     let too_far = format!("criteria.{}isLent", "and.".repeat(20));
     let recursive = format!("{BOOKS}?{too_far}=true");

@@ -144,10 +144,6 @@ impl Binding {
                 findings.add_read(read);
             }
             BodyRule::Field(top) if is_blank => self.add_empty(top.step, out),
-            BodyRule::Field(top) if self.is_no_value(top.step, request.body) => {
-                let name = top.step.of(self.programs()).json_name();
-                findings.add(name, Reason::InvalidType, Problem::Null.to_string());
-            }
             BodyRule::Field(top) => {
                 let read = self.schema.field_to_wire(&top.path, request.body, &options.read, out);
                 findings.add_read(read);
@@ -183,21 +179,14 @@ impl Binding {
                 None => Err((Reason::UnknownField, "no such field in a form".to_owned())),
                 Some(steps) => {
                     let steps: Vec<Step> = top.iter().chain(&*steps).copied().collect();
-                    self.give(&steps, &value, &mut given, out)
+                    let free = self.not_of_path(&steps);
+                    free.and_then(|()| self.give(&steps, &value, &mut given, out))
                 }
             };
             if let Err((reason, description)) = added {
                 findings.add(name, reason, description);
             }
         });
-    }
-
-    /// Within a message `null` means that a field is absent; a body that says so
-    /// is none.
-    fn is_no_value(&self, step: Step, body: &[u8]) -> bool {
-        let field = step.of(self.programs());
-        let takes_null = field.takes_null && is_single(field);
-        !takes_null && body.trim_ascii() == b"null"
     }
 
     /// A message is there, and empty; there are no elements of a list.
@@ -296,6 +285,7 @@ impl Binding {
         let Some(steps) = parameter::resolve(programs, self.input, name) else {
             return unknown("no such query parameter");
         };
+        self.not_of_path(&steps)?;
         match &self.body {
             // "If HttpRule.body is `*`, there is no URL query parameter."
             BodyRule::Whole => return unknown("the body gives this field"),
@@ -307,6 +297,13 @@ impl Binding {
         self.give(&steps, value, given, out)
     }
 
+    fn not_of_path(&self, steps: &[Step]) -> Result<(), (Reason, String)> {
+        if self.variables.iter().any(|variable| variable.steps == *steps) {
+            return Err((Reason::Conflict, "the path gives this field".to_owned()));
+        }
+        Ok(())
+    }
+
     /// Appends a field that is not given yet.
     fn give(
         &self,
@@ -316,9 +313,6 @@ impl Binding {
         out: &mut Vec<u8>,
     ) -> Result<(), (Reason, String)> {
         let programs = self.programs();
-        if self.variables.iter().any(|variable| variable.steps == *steps) {
-            return Err((Reason::Conflict, "the path gives this field".to_owned()));
-        }
         given.add(programs, steps).map_err(|taken| match taken {
             Taken::Itself => (Reason::DuplicateField, "given twice".to_owned()),
             Taken::By(other) => {

@@ -40,7 +40,18 @@ impl<'a> Reader<'a> {
                     b'[' => LIST,
                     _ => NUMBER,
                 };
-                self.value(&program.fields[at], true).map(drop)
+                // On the wire a value is a message around what it holds, and so is
+                // each entry of a struct. Who decodes it counts those.
+                let hidden = match at {
+                    STRUCT => 2,
+                    LIST => 1,
+                    _ => 0,
+                };
+                let left = self.depth.checked_sub(hidden);
+                self.depth = left.ok_or_else(|| self.json.fault(Problem::DepthLimit))?;
+                self.value(&program.fields[at], true)?;
+                self.depth += hidden;
+                Ok(())
             }
             Shape::Timestamp | Shape::Duration | Shape::FieldMask => {
                 let at = self.json.at;
