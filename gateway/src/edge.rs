@@ -38,7 +38,7 @@ use tonic_reflection::pb::{
 };
 
 use self::{
-    cors::Cors, exchange::Exchange, health::EdgeHealth, pages::Document,
+    cors::Cors, exchange::Exchange, health::EdgeHealth, pages::Documents,
     reflection::EdgeReflection, upstream::Upstream,
 };
 use crate::{
@@ -67,7 +67,7 @@ pub(crate) struct Edge {
     cors: Cors,
     limits: Limits,
     trace_ratio: f64,
-    document: Document,
+    documents: Documents,
     health: HealthServer<EdgeHealth>,
     reflection: V1<EdgeReflection>,
     reflection_alpha: V1Alpha<EdgeReflection>,
@@ -80,7 +80,7 @@ impl Edge {
             cors: Cors::new(&config.cors_origins),
             limits: config.limits(),
             trace_ratio: config.trace_ratio,
-            document: Document::default(),
+            documents: Documents::default(),
             health: health::server(live.clone(), readiness.clone()),
             reflection: reflection::v1::server(live.clone()),
             reflection_alpha: reflection::v1alpha::server(live.clone()),

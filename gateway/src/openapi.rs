@@ -8,7 +8,7 @@ mod path;
 mod rules;
 mod types;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 use transcode::route::Method;
@@ -19,16 +19,51 @@ use crate::schema::{Route, Snapshot, is_served};
 /// The methods that a path item has a place for.
 const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
 
-/// Makes the document.
+/// Makes the document of everything.
 #[must_use]
 pub fn document(snapshot: &Snapshot) -> Value {
+    let description = "Everything behind this edge. The same methods are served over gRPC on the \
+                       same port; `grpcurl -plaintext HOST list` shows them.";
+    write(snapshot, "Titan", description, |_| true)
+}
+
+/// Makes the document of a package, which is a version, or of one service, by its
+/// full name; nothing when there is none of that name over REST.
+#[must_use]
+pub fn document_of(snapshot: &Snapshot, name: &str) -> Option<Value> {
+    let description = "A part of what is behind this edge; `/openapi.json` has all of it.";
+    let is_known = parts(snapshot).contains(name);
+    is_known
+        .then(|| write(snapshot, name, description, |route| names(route).contains(&name.into())))
+}
+
+/// The names that [`document_of`] knows.
+#[must_use]
+pub fn parts(snapshot: &Snapshot) -> BTreeSet<String> {
+    snapshot.routes().iter().filter(|route| is_described(route)).flat_map(names).collect()
+}
+
+/// The package and the service of a route.
+fn names(route: &Route) -> [String; 2] {
+    let service = route.target.rpc.method.parent_service();
+    [service.package_name().to_owned(), service.full_name().to_owned()]
+}
+
+fn write(
+    snapshot: &Snapshot,
+    title: &str,
+    description: &str,
+    is_part: impl Fn(&Route) -> bool,
+) -> Value {
     let mut builder = Builder {
         types: Types::new(snapshot.pool()),
         paths: Paths::default(),
         ids: HashMap::new(),
     };
     let mut items: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-    for route in snapshot.routes().iter().filter(|route| is_described(route)) {
+    let routes: Vec<_> =
+        snapshot.routes().iter().filter(|route| is_described(route) && is_part(route)).collect();
+    for route in &routes {
         let Method::Named(method) = route.binding.method() else { continue };
         let (path, operation) = builder.operation(route);
         let item = items.entry(path).or_default();
@@ -39,13 +74,12 @@ pub fn document(snapshot: &Snapshot) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "Titan",
-            "description": "Everything behind this edge. The same methods are served over gRPC \
-                            on the same port; `grpcurl -plaintext HOST list` shows them.",
+            "title": title,
+            "description": description,
             "version": env!("CARGO_PKG_VERSION"),
         },
         "servers": [{"url": "/"}],
-        "tags": tags(snapshot, &builder.types.comments),
+        "tags": tags(&routes, &builder.types.comments),
         "paths": paths,
         "components": {
             "schemas": builder.types.into_schemas(),
@@ -75,9 +109,9 @@ fn is_described(route: &Route) -> bool {
     is_served(route) && has_place && !only_services
 }
 
-fn tags(snapshot: &Snapshot, comments: &Comments) -> Value {
+fn tags(routes: &[&Route], comments: &Comments) -> Value {
     let mut tags: Vec<Value> = Vec::new();
-    for route in snapshot.routes().iter().filter(|route| is_described(route)) {
+    for route in routes {
         let service = route.target.rpc.method.parent_service();
         let name = service.full_name();
         if tags.last().is_some_and(|tag| tag["name"] == name) {

@@ -1,6 +1,9 @@
 //! The edge's own pages: probes, the OpenAPI document, and its documentation.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -10,21 +13,33 @@ use tonic::body::Body;
 use super::{Edge, exchange::Exchange};
 use crate::{docs, error::Failure, openapi, schema::Snapshot};
 
-/// The document of the snapshot in use, made when it is first asked for.
+/// The documents of the snapshot in use, each made when it is first asked for.
 #[derive(Debug, Default)]
-pub(super) struct Document(Mutex<Option<(Arc<Snapshot>, Bytes)>>);
+pub(super) struct Documents(Mutex<Option<(Arc<Snapshot>, Made)>>);
 
-impl Document {
-    fn of(&self, snapshot: &Arc<Snapshot>) -> Bytes {
+/// By the names of their parts; without one, that of everything.
+type Made = HashMap<Option<String>, Bytes>;
+
+impl Documents {
+    /// The document of a part; nothing when there is no such part, and nothing is
+    /// kept then, so that clients cannot fill the memory with names.
+    fn of(&self, snapshot: &Arc<Snapshot>, part: Option<&str>) -> Option<Bytes> {
         let mut cached = self.0.lock().expect("nothing panics while it is held");
-        match cached.as_ref() {
-            Some((of, document)) if Arc::ptr_eq(of, snapshot) => document.clone(),
-            _ => {
-                let document = Bytes::from(openapi::document(snapshot).to_string());
-                *cached = Some((snapshot.clone(), document.clone()));
-                document
-            }
+        if !cached.as_ref().is_some_and(|(of, _)| Arc::ptr_eq(of, snapshot)) {
+            *cached = Some((snapshot.clone(), Made::new()));
         }
+        let (_, made) = cached.as_mut()?;
+        let part = part.map(str::to_owned);
+        if let Some(document) = made.get(&part) {
+            return Some(document.clone());
+        }
+        let document = match &part {
+            None => openapi::document(snapshot),
+            Some(name) => openapi::document_of(snapshot, name)?,
+        };
+        let document = Bytes::from(document.to_string());
+        made.insert(part, document.clone());
+        Some(document)
     }
 }
 
@@ -39,8 +54,18 @@ impl Edge {
         let page = match path {
             "/livez" => page(StatusCode::OK, "text/plain", Bytes::from_static(b"live\n")),
             "/readyz" => self.ready(),
-            "/openapi.json" => {
-                let document = self.document.of(&exchange.snapshot);
+            "/docs" | "/docs/" => {
+                let index = docs::index(&openapi::parts(&exchange.snapshot));
+                let mut page = page(StatusCode::OK, docs::HTML, index.into());
+                docs::secure(page.headers_mut());
+                page
+            }
+            path if path.starts_with("/openapi") => {
+                let part = match path.strip_prefix("/openapi")?.strip_suffix(".json")? {
+                    "" => None,
+                    part => Some(part.strip_prefix('/')?),
+                };
+                let document = self.documents.of(&exchange.snapshot, part)?;
                 page(StatusCode::OK, "application/json", document)
             }
             path => {

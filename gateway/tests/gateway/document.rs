@@ -1,12 +1,16 @@
 //! The OpenAPI document: what it says of the test contract. That it validates is
 //! checked with a public validator where one is installed.
 
+use gateway::{
+    openapi,
+    schema::{Snapshot, Source},
+};
 use serde_json::{Value, json};
 
-use crate::contracts::snapshot;
+use crate::contracts::{LIBRARY, library, snapshot};
 
 fn document() -> Value {
-    gateway::openapi::document(&snapshot())
+    openapi::document(&snapshot())
 }
 
 fn parameter<'a>(operation: &'a Value, name: &str) -> &'a Value {
@@ -146,7 +150,41 @@ fn fields_are_written_as_protojson_writes_them() {
 }
 
 #[test]
-fn the_document_passes_a_public_validator() {
+fn a_package_and_a_service_have_documents_of_their_own() {
+    let bookmarks = crate::contracts::compile_text(
+        "bookmarks/v1/bookmarks.proto",
+        r#"syntax = "proto3"; package bookmarks.v1;
+        import "google/api/annotations.proto";
+        message Bookmark { string name = 1; }
+        service BookmarkService {
+          rpc Get(Bookmark) returns (Bookmark) { option (google.api.http) = {get: "/v1/{name=marks/*}"}; }
+        }
+        service ShelfmarkService {
+          rpc Get(Bookmark) returns (Bookmark) { option (google.api.http) = {get: "/v1/{name=shelfmarks/*}"}; }
+        }"#,
+    );
+    let services = ["bookmarks.v1.BookmarkService", "bookmarks.v1.ShelfmarkService"];
+    let bookmarks = Source::from_set("bookmarks", &services, &bookmarks).unwrap();
+    let library = Source::from_set("library", &[LIBRARY], library()).unwrap();
+    let snapshot = Snapshot::build(&[library, bookmarks]).unwrap();
+    let parts: Vec<_> = openapi::parts(&snapshot).into_iter().collect();
+    let names = ["bookmarks.v1", services[0], services[1], "library.v1", LIBRARY];
+    assert_eq!(parts, names);
+    let paths = |name: &str| {
+        let document = openapi::document_of(&snapshot, name).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap().keys().cloned();
+        assert_eq!(schemas.collect::<Vec<_>>(), ["bookmarks.v1.Bookmark"], "nothing of others");
+        document["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(paths("bookmarks.v1"), ["/v1/marks/{mark}", "/v1/shelfmarks/{shelfmark}"]);
+    assert_eq!(paths(services[1]), ["/v1/shelfmarks/{shelfmark}"]);
+    for none in ["", "bookmarks", "v1", "bookmarks.v2", "bookmarks.v1.Bookmark"] {
+        assert!(openapi::document_of(&snapshot, none).is_none(), "{none}");
+    }
+}
+
+#[test]
+fn the_documents_pass_a_public_validator() {
     let python = std::env::var_os("TITAN_TEST_PYTHON").unwrap_or_else(|| "python3".into());
     let has =
         std::process::Command::new(&python).args(["-c", "import openapi_spec_validator"]).output();
@@ -158,12 +196,15 @@ fn the_document_passes_a_public_validator() {
         );
         return;
     }
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), document().to_string()).unwrap();
-    let output = std::process::Command::new(python)
-        .args(["-m", "openapi_spec_validator", "--schema", "3.1"])
-        .arg(file.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let part = openapi::document_of(&snapshot(), "library.v1").unwrap();
+    for document in [document(), part] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), document.to_string()).unwrap();
+        let output = std::process::Command::new(&python)
+            .args(["-m", "openapi_spec_validator", "--schema", "3.1"])
+            .arg(file.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
 }

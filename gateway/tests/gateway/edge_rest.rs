@@ -300,8 +300,20 @@ async fn the_edge_has_pages_of_its_own() {
     let document = setup.get("/openapi.json").await;
     assert_eq!(document.json()["openapi"], "3.1.0");
     let page = setup.get("/docs").await;
-    assert!(String::from_utf8(page.body).unwrap().contains("/docs/swagger-ui-bundle.js"));
+    let text = String::from_utf8(page.body).unwrap();
+    for part in ["/docs/swagger-ui-bundle.js", "href=\"/docs?api=library.v1\""] {
+        assert!(text.contains(part), "{part}");
+    }
     assert!(page.headers["content-security-policy"].to_str().unwrap().contains("'none'"));
+    for part in ["library.v1", "library.v1.LibraryService"] {
+        let document = setup.get(&format!("/openapi/{part}.json")).await;
+        assert_eq!((document.status, &document.json()["info"]["title"]), (200, &json!(part)));
+    }
+    for none in
+        ["/openapi/library.json", "/openapi/library.v1", "/openapi/.json", "/openapi/a/b.json"]
+    {
+        assert_eq!(setup.get(none).await.status, 404, "{none}");
+    }
     for path in ["/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/start.js"] {
         let head = setup.send("HEAD", path, "").await;
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
