@@ -6,6 +6,7 @@
 
 mod append;
 mod event;
+mod history;
 mod read;
 mod sequencer;
 mod signal;
@@ -17,6 +18,7 @@ pub(crate) use append::FUNCTION;
 pub use append::{Appended, Expected, NewEvent};
 pub use event::Event;
 pub(crate) use event::METADATA;
+pub use history::history;
 pub(crate) use read::{Limit, Matching, end, read};
 pub(crate) use signal::Signal;
 

@@ -103,7 +103,7 @@ pub use machine::Direction;
 pub use record::{Entry, Happening, Record, Status};
 pub use retry::Retry;
 pub use step::{Action, Instance, Step, StepContext};
-pub use verbs::{Refused, cancel, get, history, list, retry, skip, unfinished};
+pub use verbs::{Refused, cancel, cancel_in, get, history, list, retry, skip, unfinished};
 
 /// Kind of the tasks under sagas; their keys are the sagas' ids.
 pub const KIND: &str = "saga";

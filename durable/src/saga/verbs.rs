@@ -131,17 +131,35 @@ pub async fn skip(store: &Store, id: &str, reason: &str) -> Result<(), Refused> 
 /// # Errors
 /// [`Refused`].
 pub async fn cancel(store: &Store, id: &str, reason: &str) -> Result<(), Refused> {
-    ask(store, id, reason, Happening::Asked, |saga| {
-        if saga.status.is_final() {
-            return Err(Refused::Ended(saga.id.to_string()));
-        }
-        if saga.pivoted || saga.direction == super::Direction::Undo {
-            return Err(Refused::NoWayBack(saga.id.to_string()));
-        }
-        saga.wish = Some(Wish::Cancel);
-        Ok(())
-    })
-    .await
+    ask(store, id, reason, Happening::Asked, turn_back).await
+}
+
+/// Like [`cancel`], with a transaction: for a command of the service that owns
+/// the saga, which changes other things with it. To be called before anything is
+/// locked that the saga's own effects lock. After a refusal the transaction may
+/// go on.
+///
+/// # Errors
+/// [`Refused`].
+pub async fn cancel_in(tx: &mut Tx, id: &str, reason: &str) -> Result<(), Refused> {
+    asked(tx, id.to_owned(), signed(reason), Happening::Asked, turn_back).await
+}
+
+fn turn_back(saga: &mut Record) -> Result<(), Refused> {
+    if saga.status.is_final() {
+        return Err(Refused::Ended(saga.id.to_string()));
+    }
+    if saga.pivoted || saga.direction == super::Direction::Undo {
+        return Err(Refused::NoWayBack(saga.id.to_string()));
+    }
+    saga.wish = Some(Wish::Cancel);
+    Ok(())
+}
+
+/// A reason, and who gave it.
+fn signed(reason: &str) -> String {
+    let who = mesh::call::caller().actor();
+    if who.is_empty() { reason.to_owned() } else { format!("{who}: {reason}") }
 }
 
 /// Stores a change that a human asked for, and has the engine look at it.
@@ -152,9 +170,7 @@ async fn ask(
     happening: Happening,
     change: fn(&mut Record) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
-    let who = mesh::call::caller().actor();
-    let detail = if who.is_empty() { reason.to_owned() } else { format!("{who}: {reason}") };
-    let id = id.to_owned();
+    let (id, detail) = (id.to_owned(), signed(reason));
     store
         .transaction(move |tx| {
             let (id, detail) = (id.clone(), detail.clone());
