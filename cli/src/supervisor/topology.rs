@@ -17,6 +17,7 @@ pub(crate) const NAMES: &[&str] = &[
     "inventory",
     "payments",
     "shipping",
+    "orders",
     "projects",
     "applicants",
     EDGE,
