@@ -10,6 +10,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use mesh::{
+    Routes,
     proto::{
         ReportProgressRequest, ReportProgressResponse, SubscribeRequest, SubscribeResponse,
         feed_service_server::{FeedService, FeedServiceServer},
@@ -75,6 +76,14 @@ impl Feed {
     #[must_use]
     pub fn into_server(self) -> FeedServiceServer<Self> {
         FeedServiceServer::new(self)
+    }
+
+    /// The feed, and beside it what an operator sees of the store and decides:
+    /// `titan.mesh.v1.EventsService`.
+    #[must_use]
+    pub fn into_routes(self) -> Routes {
+        let events = crate::events::server(self.store.clone());
+        Routes::new().add(self.into_server()).add(events)
     }
 
     async fn subscribe(&self, request: SubscribeRequest) -> Result<Subscription, Status> {

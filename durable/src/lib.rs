@@ -15,6 +15,7 @@ pub mod crash;
 mod digest;
 pub mod doctor;
 pub mod error;
+pub mod events;
 pub mod feed;
 pub mod list;
 pub mod log;

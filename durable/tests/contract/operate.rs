@@ -94,3 +94,54 @@ async fn a_consumer_that_nobody_knows_is_refused() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_operator_sees_and_decides_from_outside() {
+    use ::mesh::proto::{self, events_service_client::EventsServiceClient};
+    for pair in pairs().await {
+        append(&pair.producer, "a", Expected::Any, &[tick(1), tick(2)]).await.unwrap();
+        let poison = Poison::of(&[("a", 1)]);
+        let _running = parking::start(pair.consumer().attempts(1), &poison);
+        let position = until_parked(&pair, "a").await.position;
+        let mut consumer = EventsServiceClient::new(durable::events::server(pair.consumer.clone()));
+        let parked =
+            consumer.list_parked_streams(proto::ListParkedStreamsRequest::default()).await.unwrap();
+        let stream = parked.into_inner().streams.remove(0);
+        assert_eq!((&*stream.stream, stream.position, stream.parked), ("a", position, true));
+
+        let decision = proto::Decision { operator: "an operator".into(), reason: "wrong".into() };
+        let mut discard = proto::DiscardEventRequest {
+            consumer: "test".into(),
+            stream: "a".into(),
+            position: position + 1,
+            decision: Some(decision),
+        };
+        let refused = consumer.discard_event(discard.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{}", pair.name);
+        assert_eq!(::mesh::status::reason(&refused).as_deref(), Some("EVENT_NOT_FIRST"));
+        discard.position = position;
+        consumer.discard_event(discard).await.unwrap();
+        until_applied(&pair, "a", &[2]).await;
+
+        let mut producer = EventsServiceClient::new(durable::events::server(pair.producer.clone()));
+        let event = producer.get_event(proto::GetEventRequest { position: 2 }).await.unwrap();
+        assert_eq!(event.into_inner().event.unwrap().version, 2);
+        let none = producer.get_event(proto::GetEventRequest { position: 3 }).await.unwrap_err();
+        assert_eq!(none.code(), tonic::Code::NotFound, "{}", pair.name);
+        let page = proto::ListEventsRequest { streams: vec!["b".into()], ..Default::default() };
+        let page = producer.list_events(page).await.unwrap().into_inner();
+        assert_eq!((page.events.len(), page.position, page.end), (0, 2, 2), "{}", pair.name);
+    }
+}
+
+#[tokio::test]
+async fn only_streams_with_the_prefixes_asked_for_take_effect() {
+    for pair in pairs().await {
+        for stream in ["orders/1", "users/1", "orders/2", "order%/1"] {
+            append(&pair.producer, stream, Expected::Any, &[tick(1)]).await.unwrap();
+        }
+        let _running = start(pair.consumer().streams(["orders/", "order%"]));
+        pair.reaches(4).await;
+        assert_eq!(pair.effects().await, [1, 3, 4], "{}", pair.name);
+    }
+}

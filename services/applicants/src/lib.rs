@@ -28,7 +28,7 @@ pub fn routes(store: Store, projects: Channel, config: &Config) -> Routes {
     Routes::new()
         .add(SubmissionsServiceServer::new(grpc.clone()))
         .add(ApplicantsServiceServer::new(grpc))
-        .add(feed.into_server())
+        .merge(feed.into_routes())
 }
 
 /// Keeps what is copied from `projects` true: follows its feed until dropped, at

@@ -24,5 +24,5 @@ pub use store::MIGRATIONS;
 pub fn routes(store: Store, provider: Arc<dyn Provider>, config: &Config) -> Routes {
     let feed = Feed::new(store.clone()).heartbeat(config.feed_heartbeat);
     let payments = app::Payments::new(store, provider, time::now);
-    Routes::new().add(PaymentsServiceServer::new(grpc::Grpc { payments })).add(feed.into_server())
+    Routes::new().add(PaymentsServiceServer::new(grpc::Grpc { payments })).merge(feed.into_routes())
 }

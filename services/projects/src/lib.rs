@@ -19,5 +19,5 @@ pub fn routes(store: Store, config: &Config) -> Routes {
     let feed = Feed::new(store.clone()).heartbeat(config.feed_heartbeat);
     let projects = store::Projects::new(store);
     let grpc = grpc::Grpc { projects, clock: durable::time::now, ids: Uuid::now_v7 };
-    Routes::new().add(ProjectsServiceServer::new(grpc)).add(feed.into_server())
+    Routes::new().add(ProjectsServiceServer::new(grpc)).merge(feed.into_routes())
 }

@@ -20,5 +20,5 @@ pub fn routes(store: Store, config: &Config) -> Routes {
     let feed = Feed::new(store.clone()).heartbeat(config.feed_heartbeat);
     let commands = app::Commands::new(&store);
     let grpc = grpc::Grpc { commands, store, clock: time::now, ids: Uuid::new_v4 };
-    Routes::new().add(ShipmentsServiceServer::new(grpc)).add(feed.into_server())
+    Routes::new().add(ShipmentsServiceServer::new(grpc)).merge(feed.into_routes())
 }
