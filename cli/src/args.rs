@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Call(Call),
     /// Show what applies to calls of a method, and where each number comes from
     Explain(Explain),
+    /// Show events and consumers, and decide over parked streams
+    Events(crate::events::args::Events),
     /// List which requests over HTTP lead to which methods
     Routes(Routes),
     /// Sign in; `titan call` then calls as that user

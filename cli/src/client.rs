@@ -4,9 +4,10 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use mesh::{
-    App, Settings,
+    App, Channel, Settings,
     proto::{
-        GetStatusRequest, GetStatusResponse, supervisor_service_client::SupervisorServiceClient,
+        GetStatusRequest, GetStatusResponse, process::State,
+        supervisor_service_client::SupervisorServiceClient,
     },
 };
 use tonic::{Code, Status};
@@ -22,7 +23,7 @@ pub(crate) struct Running {
     /// What makes channels to its processes.
     pub app: App,
     /// Its client.
-    pub supervisor: SupervisorServiceClient<mesh::Channel>,
+    pub supervisor: SupervisorServiceClient<Channel>,
 }
 
 impl Running {
@@ -53,6 +54,17 @@ impl Running {
     pub(crate) async fn status(&mut self) -> anyhow::Result<GetStatusResponse> {
         let answer = self.supervisor.get_status(GetStatusRequest {}).await;
         Ok(answer.map_err(|status| self.trouble(&status))?.into_inner())
+    }
+
+    /// A channel to a process of an application that is up.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) async fn channel(&mut self, app: &str) -> anyhow::Result<Channel> {
+        let processes = self.status().await?.processes;
+        let up = processes.iter().find(|it| it.app == app && it.state() == State::Up);
+        let up = up.with_context(|| format!("no process of {app} is up; see `titan status`"))?;
+        Ok(self.app.endpoint(&up.address))
     }
 
     /// What a refused call means to a person.

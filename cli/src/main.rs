@@ -8,6 +8,7 @@ mod control;
 mod detach;
 mod directory;
 mod doctor;
+mod events;
 mod explain;
 mod failure;
 mod login;
@@ -47,6 +48,7 @@ async fn main() -> ExitCode {
         Command::Tasks(options) => tasks::run(&data, options).await,
         Command::Doctor(options) => doctor::run(&data, &options).await,
         Command::Call(options) => call::run(&data, options).await,
+        Command::Events(options) => events::run(&data, options).await,
         Command::Explain(options) => explain::run(&data, &options).await,
         Command::Routes(options) => routes::run(&data, &options).await,
         Command::Login(options) => login::login(&data, options).await,

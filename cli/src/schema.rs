@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use prost_types::FileDescriptorProto;
 use tonic::Code;
 use tonic_reflection::pb::v1::{
@@ -38,6 +38,20 @@ pub(crate) async fn method(
     let service = service.with_context(|| format!("{} is not a service", method.service))?;
     let found = service.methods().find(|found| found.name() == method.name);
     found.with_context(|| no_such_method(&service, &method.name))
+}
+
+/// Asks a server for the schema of a message.
+///
+/// # Errors
+/// A server that cannot be reached, has no reflection or does not know the message.
+pub(crate) async fn message(
+    channel: &mesh::Channel,
+    name: &str,
+) -> anyhow::Result<MessageDescriptor> {
+    let client = ServerReflectionClient::new(channel.clone());
+    let mut server = Reflection(client.max_decoding_message_size(MAX_ANSWER_BYTES));
+    let message = server.schema(name).await?.get_message_by_name(name);
+    message.with_context(|| format!("{name} is not a message"))
 }
 
 /// Asks a server for the schemas of all its services.
