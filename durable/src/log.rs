@@ -8,6 +8,7 @@ mod append;
 mod event;
 mod history;
 mod read;
+mod retention;
 mod sequencer;
 mod signal;
 mod watch;
@@ -20,6 +21,7 @@ pub use event::Event;
 pub(crate) use event::METADATA;
 pub use history::history;
 pub(crate) use read::{Limit, Matching, end, read};
+pub use retention::{Retention, remove};
 pub(crate) use signal::Signal;
 
 use crate::store::{Engine, Inner};

@@ -17,6 +17,7 @@ mod mesh;
 mod operate;
 mod parking;
 mod projection;
+mod retention;
 mod saga;
 mod sharing;
 mod store;
