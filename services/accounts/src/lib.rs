@@ -72,7 +72,7 @@ impl Bank {
         Routes::new()
             .add(AccountsServiceServer::new(grpc.clone()))
             .add(TransfersServiceServer::new(grpc))
-            .add(feed.into_server())
+            .merge(feed.into_routes())
     }
 
     /// Keeps lists and statements up to date until dropped, at any point without

@@ -30,5 +30,5 @@ pub fn routes(store: Store, config: &Config) -> Routes {
         .add(ProductsServiceServer::new(grpc.clone()))
         .add(StockServiceServer::new(grpc.clone()))
         .add(ReservationsServiceServer::new(grpc))
-        .add(feed.into_server())
+        .merge(feed.into_routes())
 }
