@@ -5,6 +5,7 @@ mod due;
 mod failure;
 mod grpc;
 mod lease;
+mod model;
 
 use std::sync::{
     Arc, Mutex,
