@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 /// Of every user in a journey.
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 /// Calls an edge, for a user or for nobody.
 #[derive(Clone)]
@@ -92,6 +92,12 @@ impl Client {
 
     pub fn post(&self, path: &str, body: &Value) -> Answer {
         self.send("POST", path, &[("content-type", "application/json")], &body.to_string())
+    }
+
+    /// A call that may be repeated under its key.
+    pub fn post_once(&self, key: &str, path: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        self.send("POST", path, &headers, &body.to_string())
     }
 
     pub fn patch(&self, path: &str, body: &Value) -> Answer {

@@ -6,15 +6,18 @@
 #![allow(clippy::print_stderr)]
 
 mod backup;
+mod chaos;
 mod client;
 mod command_line;
 mod crash;
+mod databases;
 mod grpcurl;
 mod openapi;
 mod python;
 mod refusals;
 mod rest;
 mod restart;
+mod shop;
 mod system;
 mod tools;
 mod traces;

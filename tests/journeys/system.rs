@@ -10,13 +10,16 @@ use mesh::proto::{Event, SubscribeRequest, feed_service_client::FeedServiceClien
 use serde_json::Value;
 
 use crate::{
-    client::Client,
+    client::{Client, PASSWORD},
     tools::{said, stdout},
 };
 
 /// Longer than any start or restart takes on a busy machine; waiting ends when
 /// what is waited for is there.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who administers every system of a journey.
+const ADMIN: &str = "admin@example.com";
 
 /// A running system; it ends with the test.
 pub struct System {
@@ -38,6 +41,8 @@ fn up(folder: &Path, arguments: &[&str]) -> Child {
         .arg(folder)
         .args(["up", "--listen", "127.0.0.1:0"])
         .args(arguments)
+        .env("TITAN_BOOTSTRAP_ADMIN_EMAIL", ADMIN)
+        .env("TITAN_BOOTSTRAP_ADMIN_PASSWORD_FILE", folder.join("admin.password"))
         .stdin(Stdio::null())
         .stdout(std::fs::File::create(folder.join("up.out")).unwrap())
         .stderr(std::fs::File::create(folder.join("up.err")).unwrap())
@@ -53,6 +58,7 @@ impl System {
 
     pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("admin.password"), PASSWORD).unwrap();
         let supervisor = up(folder.path(), arguments);
         let system = Self { folder, supervisor };
         system.until_up();
@@ -121,6 +127,11 @@ impl System {
     /// A client of the edge.
     pub fn client(&self) -> Client {
         Client::new(&self.edge())
+    }
+
+    /// The administrator, signed in.
+    pub fn admin(&self) -> Client {
+        self.client().sign_in(ADMIN)
     }
 
     /// Ends a process as a crash does, and tells which one it was.
