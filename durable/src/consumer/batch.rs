@@ -58,7 +58,9 @@ impl Batches<'_> {
             self.place(&mut tx, event, parked, failing, &mut aside).await?;
         }
         self.replica.advance(&mut tx, until).await?;
+        crate::crash::point("consumer.checkpoint.before_commit");
         tx.commit().await?;
+        crate::crash::point("consumer.checkpoint.after_commit");
         Ok(aside)
     }
 
