@@ -15,13 +15,14 @@ mod watch;
 
 use tokio::task::AbortHandle;
 
-pub(crate) use append::FUNCTION;
+pub(crate) use append::FUNCTION as APPEND;
 pub use append::{Appended, Expected, NewEvent};
 pub use event::Event;
 pub(crate) use event::METADATA;
 pub use history::history;
 pub(crate) use read::{Limit, Matching, end, read};
 pub use retention::{Retention, remove};
+pub(crate) use sequencer::FUNCTION as NUMBER;
 pub(crate) use signal::Signal;
 
 use crate::store::{Engine, Inner};

@@ -12,8 +12,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "tasks", sql: crate::task::TABLES },
     Migration { version: 7, name: "sagas", sql: crate::saga::TABLES },
     Migration { version: 8, name: "snapshots", sql: crate::aggregate::SNAPSHOTS },
-    Migration { version: 9, name: "appending in one trip", sql: crate::log::FUNCTION },
+    Migration { version: 9, name: "appending in one trip", sql: crate::log::APPEND },
     Migration { version: 10, name: "projections", sql: crate::projection::GENERATIONS },
+    Migration { version: 11, name: "numbering in one trip", sql: crate::log::NUMBER },
 ];
 
 /// SQLite gives positions at the insert, since its transactions commit in the

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::Signal;
-use crate::Error;
+use crate::{Error, store::Sql};
 
 /// Rows numbered in one transaction; bounds how long the row lock is held.
 const MAX_ROWS: i64 = 1_000;
@@ -65,6 +65,30 @@ async fn sequence(pool: &PgPool, signal: &Signal, announced: &watch::Sender<i64>
     }
 }
 
+/// In the server and in one trip: a process that is stopped in the middle of it
+/// holds no lock. Each statement of a volatile function has a snapshot of its
+/// own, so the second sees, after the lock, what the sequencer before it numbered.
+/// Order of ids keeps the order of a stream, where each version is inserted after
+/// the one before committed.
+pub(crate) const FUNCTION: Sql = Sql::Each {
+    sqlite: "",
+    postgres: "CREATE FUNCTION durable_number(
+        _most BIGINT, OUT numbered BIGINT, OUT until BIGINT
+    ) LANGUAGE plpgsql VOLATILE AS $$
+    DECLARE
+        _start BIGINT;
+    BEGIN
+        SELECT position INTO _start FROM durable_sequencer FOR UPDATE;
+        UPDATE durable_event AS event SET position = _start + fresh.place
+            FROM (SELECT id, row_number() OVER (ORDER BY id) AS place
+                  FROM durable_event WHERE position IS NULL ORDER BY id LIMIT _most) AS fresh
+            WHERE event.id = fresh.id;
+        GET DIAGNOSTICS numbered = ROW_COUNT;
+        until := _start + numbered;
+        UPDATE durable_sequencer SET position = until;
+    END $$;",
+};
+
 struct Numbered {
     rows: i64,
     end: i64,
@@ -81,28 +105,10 @@ async fn number(pool: &PgPool) -> Result<Numbered, Error> {
     if !pending {
         return Ok(Numbered { rows: 0, end });
     }
-    let mut tx = pool.begin().await?;
-    let start: i64 = sqlx::query_scalar("SELECT position FROM durable_sequencer FOR UPDATE")
-        .fetch_one(&mut *tx)
+    let (rows, end): (i64, i64) = sqlx::query_as("SELECT numbered, until FROM durable_number($1)")
+        .bind(MAX_ROWS)
+        .fetch_one(pool)
         .await?;
-    // A statement of its own: its snapshot is taken after the lock, so it sees
-    // what the sequencer before it numbered. Order of ids keeps the order of a
-    // stream, where each version is inserted after the one before committed.
-    let rows = sqlx::query(
-        "UPDATE durable_event AS event SET position = $1 + fresh.place
-         FROM (SELECT id, row_number() OVER (ORDER BY id) AS place
-               FROM durable_event WHERE position IS NULL ORDER BY id LIMIT $2) AS fresh
-         WHERE event.id = fresh.id",
-    )
-    .bind(start)
-    .bind(MAX_ROWS)
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
-    let rows = i64::try_from(rows).unwrap_or(MAX_ROWS);
-    let end = start + rows;
-    sqlx::query("UPDATE durable_sequencer SET position = $1").bind(end).execute(&mut *tx).await?;
-    tx.commit().await?;
     Ok(Numbered { rows, end })
 }
 
