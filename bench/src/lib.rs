@@ -10,6 +10,7 @@ mod args;
 mod callgrind;
 mod child;
 mod deadline;
+mod durable;
 mod echo;
 mod edge;
 mod envoy;

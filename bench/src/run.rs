@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::{
     args::{Run, Subject},
     child::{Load, Loader, Plan, Server, Under},
-    deadline, edge, features, overload,
+    deadline, durable, edge, features, overload,
     report::{self, Report},
     sidecar, slow, unary,
     usage::Usage,
@@ -107,6 +107,7 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<()> {
         ("mesh/slow", slow::bench),
         ("mesh/deadline", deadline::bench),
         ("edge/rest", edge::bench),
+        ("durable", durable::bench),
     ] {
         // Counting under callgrind takes too long for a short run, unless asked for.
         let brief = options.quick && name == "mesh/features" && options.only.is_empty();
