@@ -218,9 +218,9 @@ impl Change {
             message: message.to_owned(),
         };
         let refusal = match attempted {
-            _ if asked => of("CANCELLED", "somebody asked for it"),
+            _ if asked => of(Refusal::CANCELLED, "somebody asked for it"),
             Some(Attempted { refusal: Some(refusal), .. }) => refusal.clone(),
-            _ => of("OUTCOME_UNKNOWN", &self.saga.error),
+            _ => of(Refusal::OUTCOME_UNKNOWN, &self.saga.error),
         };
         self.saga.refusal = Some(refusal);
     }

@@ -27,6 +27,13 @@ pub struct Refusal {
     pub message: String,
 }
 
+impl Refusal {
+    /// The reason of a saga that turned back because somebody asked for it.
+    pub const CANCELLED: &str = "CANCELLED";
+    /// The reason of one that turned back because a step gave no answer.
+    pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+}
+
 impl Failure {
     /// A refusal that the action itself decides on.
     #[must_use]

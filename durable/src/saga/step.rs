@@ -79,7 +79,8 @@ pub struct Instance<D> {
     pub id: Arc<str>,
     /// Its data, as it is stored by the same transaction.
     pub data: D,
-    /// Why it went back; `None` on the way forward and when it was cancelled.
+    /// Why it went back: a participant's refusal, [`Refusal::CANCELLED`](super::Refusal::CANCELLED)
+    /// or [`Refusal::OUTCOME_UNKNOWN`](super::Refusal::OUTCOME_UNKNOWN); `None` on the way forward.
     pub refusal: Option<super::Refusal>,
 }
 

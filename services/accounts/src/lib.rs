@@ -8,8 +8,13 @@ mod grpc;
 mod store;
 
 use durable::{
-    Error, Store, aggregate::Repository, feed::Feed, projection::Projector, saga::Sagas,
-    task::Worker, time,
+    Error, Store,
+    aggregate::Repository,
+    feed::Feed,
+    projection::Projector,
+    saga::{self, Sagas},
+    task::{self, Worker},
+    time,
 };
 use mesh::Routes;
 use titan::accounts::v1::{
@@ -64,7 +69,8 @@ impl Bank {
         Ok(Bank { store, accounts, transfers, list, entries, worker, sagas })
     }
 
-    /// What the service serves: its contracts, and the feed of what happened.
+    /// What the service serves: its contracts, the feed of what happened, and to
+    /// operators its sagas, tasks and events.
     pub fn routes(&self, config: &Config) -> Routes {
         let feed = Feed::new(self.store.clone()).heartbeat(config.feed_heartbeat);
         let commands = app::Commands::new(self);
@@ -72,6 +78,8 @@ impl Bank {
         Routes::new()
             .add(AccountsServiceServer::new(grpc.clone()))
             .add(TransfersServiceServer::new(grpc))
+            .add(saga::server(self.store.clone()))
+            .add(task::server(self.store.clone()))
             .merge(feed.into_routes())
     }
 

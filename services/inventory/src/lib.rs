@@ -7,7 +7,7 @@ pub mod domain;
 mod grpc;
 mod store;
 
-use durable::{Store, feed::Feed, time};
+use durable::{Store, feed::Feed, task, time};
 use mesh::Routes;
 use titan::inventory::v1::{
     products_service_server::ProductsServiceServer,
@@ -25,10 +25,12 @@ pub use store::MIGRATIONS;
 pub fn routes(store: Store, config: &Config) -> Routes {
     let feed = Feed::new(store.clone()).heartbeat(config.feed_heartbeat);
     let commands = app::Commands::new(&store);
+    let tasks = task::server(store.clone());
     let grpc = grpc::Grpc { commands, store, clock: time::now, ids: Uuid::now_v7 };
     Routes::new()
         .add(ProductsServiceServer::new(grpc.clone()))
         .add(StockServiceServer::new(grpc.clone()))
         .add(ReservationsServiceServer::new(grpc))
+        .add(tasks)
         .merge(feed.into_routes())
 }

@@ -12,8 +12,8 @@ use durable::{
     aggregate::Repository,
     feed::Feed,
     projection::{Projection, Projector},
-    saga::Sagas,
-    task::Worker,
+    saga::{self, Sagas},
+    task::{self, Worker},
     time,
 };
 use mesh::Routes;
@@ -53,11 +53,14 @@ impl Orders {
         Ok(Orders { grpc, feed, orders: projector, worker })
     }
 
-    /// What it serves: its contract, and the feed of what happened to orders.
+    /// What it serves: its contract, the feed of what happened to orders, and to
+    /// operators its sagas, tasks and events.
     pub fn routes(&self) -> Routes {
         Routes::new()
             .add(OrdersServiceServer::new(self.grpc.clone()))
-            .add(self.feed.clone().into_server())
+            .add(saga::server(self.grpc.store.clone()))
+            .add(task::server(self.grpc.store.clone()))
+            .merge(self.feed.clone().into_routes())
     }
 
     /// The tables that orders are listed from, to be made anew or looked after.

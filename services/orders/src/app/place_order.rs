@@ -8,7 +8,7 @@
 use durable::{
     Tx,
     aggregate::{Recorded, Repository},
-    saga::{Definition, Failure, Instance, Step, StepContext},
+    saga::{Definition, Failure, Instance, Refusal, Step, StepContext},
     task::HandlerError,
 };
 use titan::{
@@ -28,8 +28,6 @@ use super::{Shop, events};
 use crate::domain::{Micros, Order, OrderId, Placed, Reason};
 
 const PRICE_CHANGED: &str = "PRICE_CHANGED";
-/// The refusal of a saga that was turned back because somebody asked for it.
-const CANCELLED: &str = "CANCELLED";
 
 /// The definition. A change of its steps is a new version.
 pub(crate) fn place_order(
@@ -184,7 +182,7 @@ async fn abandon(
     saga: &Instance<PlaceOrder>,
     at: Micros,
 ) -> Result<(), HandlerError> {
-    let because = saga.refusal.as_ref().filter(|it| it.reason != CANCELLED).map(|it| {
+    let because = saga.refusal.as_ref().filter(|it| it.reason != Refusal::CANCELLED).map(|it| {
         match reason(&it.reason) {
             // What failed inside is in the saga's history, not in the answer.
             Reason::Unavailable => (Reason::Unavailable, ""),
