@@ -39,9 +39,12 @@ impl Name for Ticked {
     const PACKAGE: &'static str = "titan.bench.v1";
 }
 
-/// The durable benches, each in a folder of its own.
+/// Measures in a folder that is its own.
+type Scenario = fn(&Bench<'_>, &Path, &mut Report) -> anyhow::Result<()>;
+
+/// The durable benches.
 pub(crate) fn bench(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
-    let scenarios: [(&str, fn(&Bench<'_>, &Path, &mut Report) -> anyhow::Result<()>); 4] = [
+    let scenarios: [(&str, Scenario); 4] = [
         ("durable/append", append::bench),
         ("durable/follow", follow::bench),
         ("durable/replay", replay::bench),
