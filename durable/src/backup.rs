@@ -10,7 +10,12 @@
 mod postgres;
 mod sqlite;
 
-use std::{io, path::Path, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::store::Location;
 
 /// Why a copy could not be made or brought back.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +73,9 @@ pub struct Copied {
 /// # Errors
 /// When its server cannot be asked.
 pub async fn exists(url: &str) -> Result<bool, Error> {
-    match kind(url)? {
-        Kind::Sqlite(path) => Ok(path.is_file()),
-        Kind::Postgres => postgres::exists(url).await,
+    match Location::of(url)? {
+        Location::Sqlite(path) => Ok(Path::new(path).is_file()),
+        Location::Postgres(url) => postgres::exists(url).await,
     }
 }
 
@@ -82,9 +87,9 @@ pub async fn exists(url: &str) -> Result<bool, Error> {
 /// # Errors
 /// When the database cannot be read or the file not be written.
 pub async fn copy(url: &str, file: &Path) -> Result<Copied, Error> {
-    let copied = match kind(url)? {
-        Kind::Sqlite(path) => sqlite::copy(&path, file).await?,
-        Kind::Postgres => postgres::copy(url, file).await?,
+    let copied = match Location::of(url)? {
+        Location::Sqlite(path) => sqlite::copy(Path::new(path), file).await?,
+        Location::Postgres(url) => postgres::copy(url, file).await?,
     };
     sync(file)?;
     Ok(copied)
@@ -97,26 +102,10 @@ pub async fn copy(url: &str, file: &Path) -> Result<Copied, Error> {
 /// [`Error::InUse`] and [`Error::Damaged`], after which nothing was changed;
 /// those of the file system and of `pg_restore`.
 pub async fn restore(file: &Path, url: &str) -> Result<(), Error> {
-    match kind(url)? {
-        Kind::Sqlite(path) => sqlite::restore(file, &path).await,
-        Kind::Postgres => postgres::restore(file, url).await,
+    match Location::of(url)? {
+        Location::Sqlite(path) => sqlite::restore(file, Path::new(path)).await,
+        Location::Postgres(url) => postgres::restore(file, url).await,
     }
-}
-
-enum Kind {
-    Sqlite(PathBuf),
-    Postgres,
-}
-
-fn kind(url: &str) -> Result<Kind, Error> {
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        return Ok(Kind::Sqlite(path.strip_prefix("//").unwrap_or(path).into()));
-    }
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Kind::Postgres);
-    }
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    Err(crate::Error::Url(scheme.to_owned()).into())
 }
 
 /// Waits until a file is on disk under its name.

@@ -1,6 +1,7 @@
 //! The store: SQLite or PostgreSQL, chosen by URL, with one set of statements.
 
 mod home;
+mod location;
 mod migrate;
 mod postgres;
 mod row;
@@ -15,6 +16,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::AbortHandle;
 
 use home::Home;
+pub(crate) use location::Location;
 pub(crate) use postgres::Postgres;
 pub(crate) use sqlite::Sqlite;
 pub(crate) use sqlite::Written;
@@ -245,16 +247,10 @@ impl Store {
 
 impl Engine {
     async fn open(url: &str, signal: Arc<log::Signal>) -> Result<Self, Error> {
-        if let Some(path) = url.strip_prefix("sqlite:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            return Sqlite::open(path, signal).await.map(Self::Sqlite);
+        match Location::of(url)? {
+            Location::Sqlite(path) => Sqlite::open(path, signal).await.map(Self::Sqlite),
+            Location::Postgres(url) => Postgres::open(url).await.map(Self::Postgres),
         }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Postgres::open(url).await.map(Self::Postgres);
-        }
-        // Only the scheme: the rest may hold a password.
-        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        Err(Error::Url(scheme.to_owned()))
     }
 }
 

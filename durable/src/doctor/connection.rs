@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
-use crate::Error;
+use crate::{Error, store::Location};
 
 /// See the module.
 pub(super) enum Connection {
@@ -19,21 +19,21 @@ pub(super) enum Connection {
 
 impl Connection {
     pub(super) async fn open(url: &str) -> Result<Self, Error> {
-        if let Some(path) = path(url) {
-            let options = SqliteConnectOptions::new()
-                .filename(path)
-                .create_if_missing(false)
-                // As a store asks for it; what became of it is read back.
-                .synchronous(SqliteSynchronous::Full)
-                .pragma("query_only", "ON");
-            return Ok(Self::Sqlite(options.connect().await?));
+        match Location::of(url)? {
+            Location::Sqlite(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .create_if_missing(false)
+                    // As a store asks for it; what became of it is read back.
+                    .synchronous(SqliteSynchronous::Full)
+                    .pragma("query_only", "ON");
+                Ok(Self::Sqlite(options.connect().await?))
+            }
+            Location::Postgres(url) => {
+                let options = PgConnectOptions::from_str(url)?.application_name("titan doctor");
+                Ok(Self::Postgres(options.connect().await?))
+            }
         }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options = PgConnectOptions::from_str(url)?.application_name("titan doctor");
-            return Ok(Self::Postgres(options.connect().await?));
-        }
-        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        Err(Error::Url(scheme.to_owned()))
     }
 
     /// The one text that a statement answers.
@@ -81,6 +81,8 @@ impl Connection {
 
 /// The file behind an SQLite URL.
 pub(super) fn path(url: &str) -> Option<&str> {
-    let path = url.strip_prefix("sqlite:")?;
-    Some(path.strip_prefix("//").unwrap_or(path))
+    match Location::of(url) {
+        Ok(Location::Sqlite(path)) => Some(path),
+        _ => None,
+    }
 }
