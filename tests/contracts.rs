@@ -3,9 +3,16 @@
 #![allow(clippy::unwrap_used)]
 
 use gateway::schema::{Snapshot, Source};
-use mesh::contract::{Access, Contracts};
-use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
+use mesh::{
+    contract::{Access, Contracts},
+    validate::{Program, Rejection},
+};
+use prost::Message as _;
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
+};
 use prost_types::method_options::IdempotencyLevel;
+use serde_json::{Value, json};
 
 fn pool() -> DescriptorPool {
     let mut pool = DescriptorPool::decode(mesh::DESCRIPTORS).unwrap();
@@ -105,4 +112,39 @@ fn every_rpc_has_a_comment_that_says_more_than_its_name() {
             .unwrap_or_default();
         assert!(comment.split_whitespace().count() >= 3, "{}: {comment}", method.full_name());
     }
+}
+
+/// They are what people try first at `/docs`.
+#[test]
+fn every_example_is_a_value_of_its_field() {
+    let pool = pool();
+    let services: Vec<_> = pool.services().filter(ours).collect();
+    let services: Vec<_> = services.iter().map(ServiceDescriptor::full_name).collect();
+    let source = Source::from_set("titan", &services, titan::DESCRIPTORS).unwrap();
+    let document = gateway::openapi::document(&Snapshot::build(&[source]).unwrap());
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let mut examples = 0;
+    for (name, schema) in schemas {
+        let fields = schema["properties"].as_object().into_iter().flatten();
+        for (field, example) in fields.map(|(name, schema)| (name, &schema["examples"][0])) {
+            if !example.is_null() {
+                assert_fits(&pool.get_message_by_name(name).unwrap(), field, example);
+                examples += 1;
+            }
+        }
+    }
+    assert!(examples >= 50, "{examples}");
+}
+
+/// A message of this field alone may lack others, but breaks no rule of this one.
+fn assert_fits(kind: &MessageDescriptor, field: &str, example: &Value) {
+    let at = format!("{}.{field}", kind.full_name());
+    let message = DynamicMessage::deserialize(kind.clone(), json!({field: example}))
+        .unwrap_or_else(|error| panic!("{at}: {error}"));
+    let Some(rules) = Program::compile(kind).unwrap() else { return };
+    let Err(rejection) = rules.check(&message.encode_to_vec()) else { return };
+    let Rejection::Invalid(violations) = rejection else { panic!("{at}: {rejection}") };
+    let name = kind.get_field_by_json_name(field).unwrap();
+    let broken = violations.iter().find(|violation| violation.field.starts_with(name.name()));
+    assert!(broken.is_none(), "{at}: {broken:?}");
 }

@@ -1,6 +1,7 @@
 //! `titan explain`: the policy of a call as the mesh carries it out, and where
 //! each part of it comes from.
 
+mod edge;
 pub(crate) mod http;
 mod policy;
 mod render;
@@ -65,13 +66,16 @@ impl Report {
     fn of(method: &MethodDescriptor) -> anyhow::Result<Self> {
         let explanation = contract::explain(method)?;
         let stated_by = format!("method ({})", method.full_name());
+        let bindings = http::bindings(method);
+        let mut policy = policy::facts(&explanation, &stated_by);
+        policy.extend(edge::facts(method, &bindings, &stated_by));
         Ok(Self {
             method: format!("{}/{}", method.parent_service().full_name(), method.name()),
             streaming: streaming(&explanation.method),
             request: method.input().full_name().to_owned(),
             response: method.output().full_name().to_owned(),
-            policy: policy::facts(&explanation, &stated_by),
-            http: http::facts(method, &stated_by),
+            policy,
+            http: http::facts(&bindings, &stated_by),
             rules: explanation.requirements.iter().map(rule).collect(),
             limits: contract::limits().iter().map(policy::limit).collect(),
         })

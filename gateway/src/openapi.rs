@@ -3,6 +3,7 @@
 //! nothing written by hand.
 
 mod comments;
+mod example;
 mod operation;
 mod path;
 mod rules;

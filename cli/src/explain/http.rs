@@ -14,8 +14,8 @@ pub(crate) struct Binding {
 }
 
 /// One fact for each binding.
-pub(super) fn facts(method: &MethodDescriptor, stated_by: &str) -> Vec<Fact> {
-    bindings(method).iter().map(|binding| fact(binding, stated_by)).collect()
+pub(super) fn facts(bindings: &[Binding], stated_by: &str) -> Vec<Fact> {
+    bindings.iter().map(|binding| fact(binding, stated_by)).collect()
 }
 
 /// The rules of a method; none when it is called over gRPC alone.

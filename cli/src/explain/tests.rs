@@ -31,6 +31,16 @@ service OrdersService {
       access: {public: true}
     };
   }
+  rpc AddOrder(Order) returns (Order) {
+    option (google.api.http) = {
+      post: "/v1/orders"
+      body: "*"
+      additional_bindings: {get: "/v1/added/{name=orders/*}"}
+    };
+    option (titan.mesh.v1.policy) = {
+      http: {form: true, cache: {private: true, max_age: {seconds: 60}}}
+    };
+  }
   rpc PlaceOrders(stream Order) returns (stream Order) {
     option (titan.mesh.v1.policy) = {deadline: {}};
   }
@@ -74,6 +84,7 @@ Policy
   hedge              2 attempts, the next one elsewhere after 50ms  {method}
   initial_backoff    25ms                                           mesh default
   max_backoff        250ms                                          mesh default
+  http.cache         private, no-cache: asked each time             mesh default
 
 HTTP
   GET /v1/{{name=orders/*}}                 {method}
@@ -111,6 +122,24 @@ fn what_may_not_be_repeated_is_attempted_once_and_waits_for_nothing() {
     );
     assert_eq!(report.policy[0].source, "method (shop.v1.OrdersService.PlaceOrders)");
     assert!(report.http.is_empty());
+}
+
+#[test]
+fn what_is_said_of_http_is_a_part_of_the_policy() {
+    let http = |method: &str| {
+        let facts = report(method).policy.into_iter().filter(|fact| fact.name.starts_with("http."));
+        facts.map(|fact| (fact.name, fact.value, fact.source)).collect::<Vec<_>>()
+    };
+    let stated = "method (shop.v1.OrdersService.AddOrder)".to_owned();
+    let fact = |name: &str, value: &str, source: &str| {
+        (name.to_owned(), Value::from(value), source.to_owned())
+    };
+    assert_eq!(
+        http("AddOrder"),
+        [fact("http.cache", "private, max-age=60", &stated), fact("http.form", "true", &stated),]
+    );
+    assert_eq!(http("GetOrder"), [fact("http.cache", "private, no-cache", "mesh default")]);
+    assert!(http("PlaceOrders").is_empty());
 }
 
 #[test]

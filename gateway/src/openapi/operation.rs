@@ -85,6 +85,11 @@ impl Builder {
         if let Some(pattern) = pattern.and_then(|whole| segment_pattern(&whole, parameter.place)) {
             written["schema"]["pattern"] = pattern.into();
         }
+        let example = field.as_ref().and_then(|field| self.types.example(field));
+        let example = example.and_then(|whole| part(whole.as_str()?, parameter));
+        if let Some(example) = example {
+            written["example"] = example.into();
+        }
         let comment = field.and_then(|field| self.types.comment(&field));
         let rest = "The rest of the path; its slashes are not escaped.";
         let text = match (comment, parameter.rest) {
@@ -223,6 +228,15 @@ fn variable(route: &Route, index: usize) -> Option<FieldDescriptor> {
         message = field.as_ref().and_then(|field| field.kind().as_message().cloned());
     }
     field
+}
+
+/// What of a variable's value stands in the place of a parameter.
+fn part(value: &str, parameter: &Parameter) -> Option<String> {
+    let mut segments = value.split('/').skip(parameter.place);
+    if parameter.rest {
+        return Some(segments.collect::<Vec<_>>().join("/"));
+    }
+    segments.next().map(str::to_owned)
 }
 
 /// Nothing when the contract does not say; the document has no default then.

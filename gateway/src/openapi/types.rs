@@ -7,7 +7,7 @@ use prost_reflect::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{comments::Comments, rules};
+use super::{comments::Comments, example::Names, rules};
 
 /// `google.api.FieldBehavior`.
 const REQUIRED: i32 = 2;
@@ -18,12 +18,14 @@ const IDENTIFIER: i32 = 8;
 /// Schemas by the full name of their type.
 pub(super) struct Types {
     pub(super) comments: Comments,
+    names: Names,
     schemas: BTreeMap<String, Value>,
 }
 
 impl Types {
     pub(super) fn new(pool: &DescriptorPool) -> Types {
-        Types { comments: Comments::new(pool), schemas: BTreeMap::new() }
+        let comments = Comments::new(pool);
+        Types { names: Names::new(pool, &comments), comments, schemas: BTreeMap::new() }
     }
 
     pub(super) fn into_schemas(self) -> Value {
@@ -71,6 +73,11 @@ impl Types {
         self.comments.of(&field.parent_file(), field.path())
     }
 
+    /// The example of a field.
+    pub(super) fn example(&self, field: &FieldDescriptor) -> Option<Value> {
+        self.names.of(field, &self.comments)
+    }
+
     fn object(&mut self, kind: &MessageDescriptor) -> Value {
         self.object_without(kind, &[])
     }
@@ -96,6 +103,9 @@ impl Types {
     fn describe(&self, field: &FieldDescriptor, mut schema: Value) -> Value {
         if let Some(text) = self.comment(field) {
             schema["description"] = text.into();
+        }
+        if let Some(example) = self.example(field) {
+            schema["examples"] = json!([example]);
         }
         let behaviors = behaviors(field);
         if behaviors.contains(&OUTPUT_ONLY) || behaviors.contains(&IDENTIFIER) {

@@ -150,6 +150,56 @@ fn fields_are_written_as_protojson_writes_them() {
 }
 
 #[test]
+fn a_comment_may_give_an_example_and_a_reference_has_that_of_its_resource() {
+    let set = crate::contracts::compile_text(
+        "prints/v1/prints.proto",
+        r#"syntax = "proto3"; package prints.v1;
+        import "google/api/annotations.proto";
+        import "google/api/resource.proto";
+        message Print {
+          option (google.api.resource) = {type: "prints.test/Print" pattern: "shelves/{shelf}/prints/{print}"};
+          // Resource name.
+          // Example: `shelves/1/prints/wave`
+          string name = 1;
+          // Example: `512`
+          int64 copies = 2;
+          // Example: `7`
+          int32 colours = 3;
+          // Example: `["sea", "1"]`
+          repeated string tags = 4;
+          // Example: `no number`
+          double rating = 5;
+        }
+        message GetPrintRequest {
+          // Which one.
+          string name = 1 [(google.api.resource_reference).type = "prints.test/Print"];
+          // Example: `name`
+          string order = 2;
+        }
+        service PrintService {
+          rpc Get(GetPrintRequest) returns (Print) {
+            option (google.api.http) = {get: "/v1/{name=shelves/*/prints/**}"};
+          }
+        }"#,
+    );
+    let source = Source::from_set("prints", &["prints.v1.PrintService"], &set).unwrap();
+    let document = openapi::document(&Snapshot::build(&[source]).unwrap());
+    let print = &document["components"]["schemas"]["prints.v1.Print"]["properties"];
+    let examples = |field: &str| print[field]["examples"].clone();
+    assert_eq!(examples("name"), json!(["shelves/1/prints/wave"]));
+    assert_eq!(print["name"]["description"], "Resource name.");
+    assert_eq!(examples("copies"), json!(["512"]), "as ProtoJSON writes it");
+    assert_eq!(print["copies"]["description"], Value::Null);
+    assert_eq!(examples("colours"), json!([7]));
+    assert_eq!(examples("tags"), json!([["sea", "1"]]));
+    assert_eq!(examples("rating"), Value::Null, "it is no value of its field");
+    let get = &document["paths"]["/v1/shelves/{shelf}/prints/{name}"]["get"];
+    assert_eq!(parameter(get, "shelf")["example"], "1");
+    assert_eq!(parameter(get, "name")["example"], "wave");
+    assert_eq!(parameter(get, "order")["schema"]["examples"], json!(["name"]));
+}
+
+#[test]
 fn a_package_and_a_service_have_documents_of_their_own() {
     let bookmarks = crate::contracts::compile_text(
         "bookmarks/v1/bookmarks.proto",
