@@ -2,7 +2,7 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|wire: &[u8]| {
-    if let Some(text) = transcode_fuzz::print(wire) {
-        transcode_fuzz::assert_comes_back(&text);
+    if let Some(text) = transcode_fuzz::codec::print(wire) {
+        transcode_fuzz::codec::assert_comes_back(&text);
     }
 });
