@@ -9,6 +9,7 @@
 
 mod compile;
 mod conflict;
+mod form;
 mod given;
 mod http_body;
 mod mask;

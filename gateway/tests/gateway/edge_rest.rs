@@ -45,6 +45,16 @@ async fn bodies_paths_and_queries_reach_the_service() {
 }
 
 #[tokio::test]
+async fn what_a_service_packs_is_unpacked_for_a_client_that_takes_json() {
+    let setup = Setup::new().await;
+    let answer = setup.bare("GET", "/v1/shelves/1/books/packed", &[], "").await;
+    assert_eq!((answer.status, &answer.json()["title"]), (200, &json!("T")), "{answer:?}");
+    let offered = setup.seen("grpc-accept-encoding");
+    assert!(offered.is_some_and(|codings| codings.contains("gzip")), "it was offered");
+    assert!(answer.headers.iter().all(|(name, _)| !name.as_str().starts_with("grpc-")), "{answer:?}");
+}
+
+#[tokio::test]
 async fn raw_bodies_go_both_ways_untouched() {
     let setup = Setup::new().await;
     let answer = setup.get("/v1/scans/a/b").await;

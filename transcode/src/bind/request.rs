@@ -151,46 +151,8 @@ impl Binding {
         }
     }
 
-    /// A form is bound as a query is: each field once, and none that the path
-    /// gives, not even to say the same.
-    fn add_form(
-        &self,
-        request: &Request<'_>,
-        options: &RequestOptions,
-        out: &mut Vec<u8>,
-        findings: &mut Findings,
-    ) {
-        let Ok(form) = std::str::from_utf8(request.body) else {
-            return findings.add("", Reason::InvalidValue, "a form is text in UTF-8");
-        };
-        let mut given = self.given.clone();
-        let top = match &self.body {
-            BodyRule::Field(top) => Some(top.step),
-            BodyRule::None | BodyRule::Whole => None,
-        };
-        if let Some(step) = top {
-            self.add_empty(step, out);
-        }
-        let within = top.map_or(Some(self.input), |step| parameter::within(self.programs(), step));
-        query::each(form, options.form, findings, |name, value, findings| {
-            let found = within.and_then(|at| parameter::resolve(self.programs(), at, &name));
-            let added = match found {
-                None if options.ignore_unknown_parameters || is_ignored(&name) => Ok(()),
-                None => Err((Reason::UnknownField, "no such field in a form".to_owned())),
-                Some(steps) => {
-                    let steps: Vec<Step> = top.iter().chain(&*steps).copied().collect();
-                    let free = self.not_of_path(&steps);
-                    free.and_then(|()| self.give(&steps, &value, &mut given, out))
-                }
-            };
-            if let Err((reason, description)) = added {
-                findings.add(name, reason, description);
-            }
-        });
-    }
-
     /// A message is there, and empty; there are no elements of a list.
-    fn add_empty(&self, step: Step, out: &mut Vec<u8>) {
+    pub(super) fn add_empty(&self, step: Step, out: &mut Vec<u8>) {
         let field = step.of(self.programs());
         match field.kind {
             Kind::Message(_) if is_single(field) => {
@@ -297,7 +259,7 @@ impl Binding {
         self.give(&steps, value, given, out)
     }
 
-    fn not_of_path(&self, steps: &[Step]) -> Result<(), (Reason, String)> {
+    pub(super) fn not_of_path(&self, steps: &[Step]) -> Result<(), (Reason, String)> {
         if self.variables.iter().any(|variable| variable.steps == *steps) {
             return Err((Reason::Conflict, "the path gives this field".to_owned()));
         }
@@ -305,7 +267,7 @@ impl Binding {
     }
 
     /// Appends a field that is not given yet.
-    fn give(
+    pub(super) fn give(
         &self,
         steps: &[Step],
         value: &str,
