@@ -12,6 +12,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
 #[derive(Clone)]
@@ -27,6 +28,15 @@ impl Home {
     /// polls it: dropping it cancels it, and no thread is woken to begin it.
     pub(super) fn run<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
         Within { home: self.clone(), future: Some(Box::pin(future)) }
+    }
+
+    /// Like [`Home::run`], for what must not stop halfway: what the caller drops
+    /// before its end is brought there without it.
+    pub(super) fn finish<T: Send + 'static>(
+        &self,
+        future: BoxFuture<'static, T>,
+    ) -> impl Future<Output = T> {
+        Finishing { home: self.clone(), future: Some(future) }
     }
 
     /// What it holds is dropped at home: a connection finds its way back into
@@ -60,6 +70,33 @@ impl<F> Drop for Within<F> {
     fn drop(&mut self) {
         let _home = self.home.0.enter();
         self.future = None;
+    }
+}
+
+struct Finishing<T: Send + 'static> {
+    home: Home,
+    /// `None` once it is done.
+    future: Option<BoxFuture<'static, T>>,
+}
+
+impl<T: Send + 'static> Future for Finishing<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let this = &mut *self;
+        let _home = this.home.0.enter();
+        let future = this.future.as_mut().expect("a future that is done is not polled");
+        let output = std::task::ready!(future.as_mut().poll(context));
+        this.future = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<T: Send + 'static> Drop for Finishing<T> {
+    fn drop(&mut self) {
+        if let Some(rest) = self.future.take() {
+            self.home.0.spawn(rest);
+        }
     }
 }
 

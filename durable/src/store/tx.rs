@@ -57,7 +57,10 @@ impl Tx {
         let kind = match &store.engine {
             Engine::Sqlite(sqlite) => Kind::Sqlite(sqlite.writer.begin()),
             Engine::Postgres(postgres) => {
-                let tx = home.run(postgres.writers.begin()).await?;
+                let connection = home.run(postgres.writers.acquire()).await?;
+                // The pool knows of a transaction when BEGIN was answered. Given up
+                // before that, the connection would rest within one.
+                let tx = home.finish(Transaction::begin(connection, None)).await?;
                 Kind::Postgres(home.keep(tx))
             }
         };

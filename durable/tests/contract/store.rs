@@ -1,5 +1,7 @@
 //! The store behaves alike on both databases: transactions, errors, migrations.
 
+use std::time::{Duration, Instant};
+
 use durable::{Conflict, Error, Migration, Sql, Store, params, testing::backends};
 use tonic::Code;
 
@@ -224,6 +226,41 @@ async fn a_failing_migration_leaves_no_trace() {
         Store::open(&backend.url, &broken).await.unwrap_err();
         let store = backend.open(NOTES).await;
         assert!(store.query("SELECT * FROM good", params![]).await.is_err(), "{}", backend.name);
+    }
+}
+
+/// Connections of the store that are within a transaction.
+async fn open_transactions(store: &Store) -> i64 {
+    let sql = "SELECT count(*) AS n FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    store.query_one(sql, params![]).await.unwrap().unwrap().get("n").unwrap()
+}
+
+#[tokio::test]
+async fn a_transaction_that_nobody_waits_for_any_more_is_never_left_open() {
+    for backend in backends().await.iter().filter(|backend| backend.name == "postgres") {
+        let store = backend.open(NOTES).await;
+        let mut given_up = 0;
+        for patience in 0..40 {
+            // Given up sooner and later: before, while and after it begins.
+            let mut begin = Box::pin(store.begin());
+            for _ in 0..=patience % 4 {
+                let begun = futures_util::poll!(&mut begin).is_ready();
+                given_up += usize::from(!begun);
+                if begun {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_micros(50 * (patience / 4))).await;
+            }
+            drop(begin);
+            let long = Instant::now() + Duration::from_secs(5);
+            while open_transactions(&store).await > 0 {
+                assert!(Instant::now() < long, "nobody ends it");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        assert!(given_up > 0, "no beginning was interrupted");
+        add(&store, 1, "x").await.unwrap();
     }
 }
 
