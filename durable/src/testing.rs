@@ -17,6 +17,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+pub use postgres::{Server, Stop};
+
 use crate::{Migration, Store};
 
 /// A fresh, empty database.
@@ -53,12 +55,28 @@ pub async fn backends() -> Vec<Backend> {
             let url = server.create_database().await;
             backends.push(Backend { name: "postgres", url, _folder: None });
         }
-        None => {
-            let demanded = std::env::var("TITAN_TEST_BACKENDS").is_ok_and(|value| value == "all");
-            assert!(!demanded, "TITAN_TEST_BACKENDS=all, but initdb and postgres are not there");
-        }
+        None => refuse_if_demanded(),
     }
     backends
+}
+
+fn refuse_if_demanded() {
+    let demanded = std::env::var("TITAN_TEST_BACKENDS").is_ok_and(|value| value == "all");
+    assert!(!demanded, "TITAN_TEST_BACKENDS=all, but initdb and postgres are not there");
+}
+
+/// A PostgreSQL server of the test's own, which it may stop; `None` where there is
+/// none on this machine.
+///
+/// # Panics
+/// As [`backends`].
+#[must_use]
+pub fn postgres() -> Option<Server> {
+    let server = postgres::start();
+    if server.is_none() {
+        refuse_if_demanded();
+    }
+    server
 }
 
 /// A fresh SQLite database.

@@ -1,4 +1,5 @@
-//! A private PostgreSQL server per test process.
+//! Private PostgreSQL servers: one that a test process shares, and others that a
+//! test may stop.
 
 use std::{
     env,
@@ -14,24 +15,60 @@ use sqlx::{Connection as _, PgConnection};
 /// Starting takes a second; a loaded machine gets its time.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Makes the cluster, runs the server until the test process is gone (which
-/// closes this shell's input, however the process ended) and removes the folder.
-/// A test database needs no fsync: it does not outlive its process.
+/// Makes the cluster, runs the server, again whenever it has ended, until the
+/// test process is gone (which closes this shell's input, however the process
+/// ended) and removes the folder. A test database needs no fsync: it does not
+/// outlive its machine.
 const SCRIPT: &str = r#"
 set -e
 cd "$1"
 initdb --no-sync --auth=trust --username=postgres --encoding=UTF8 --locale=C -D data >initdb.log 2>&1
-postgres -D data -k "$1" -c listen_addresses= -c fsync=off -c full_page_writes=off \
-    -c max_connections=300 -c shared_buffers=32MB -c log_min_messages=fatal >postgres.log 2>&1 &
+serve() {
+    while [ ! -e over ]; do
+        postgres -D data -k "$1" -c listen_addresses= -c fsync=off -c full_page_writes=off \
+            -c max_connections=300 -c shared_buffers=32MB -c log_min_messages=fatal || sleep 0.1
+    done
+}
+serve "$1" >postgres.log 2>&1 &
 server=$!
 cat >/dev/null
-kill -INT "$server"
-wait "$server" || true
+touch over
+while kill -0 "$server" 2>/dev/null; do
+    kill -INT "$(head -n 1 data/postmaster.pid)" 2>/dev/null || true
+    sleep 0.02
+done
 cd /
 rm -rf "$1"
 "#;
 
-pub(super) struct Server {
+/// How a server is stopped, as `pg_ctl stop -m` knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// When the last client has left; until then nobody else is let in.
+    Smart,
+    /// Transactions are rolled back and clients disconnected.
+    Fast,
+    /// At once; the next start recovers as after a crash.
+    Immediate,
+    /// `kill -9` of the server, whose processes then end by themselves.
+    Kill,
+}
+
+impl Stop {
+    /// What the server understands it by.
+    fn signal(self) -> &'static str {
+        match self {
+            Stop::Smart => "-TERM",
+            Stop::Fast => "-INT",
+            Stop::Immediate => "-QUIT",
+            Stop::Kill => "-KILL",
+        }
+    }
+}
+
+/// A running server; it ends when it is dropped.
+#[derive(Debug)]
+pub struct Server {
     folder: PathBuf,
     /// Its open input keeps the server running.
     _shell: Child,
@@ -40,7 +77,7 @@ pub(super) struct Server {
 /// The server of this process, started at the first call.
 pub(super) fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER.get_or_init(|| installed().then(start)).as_ref()
+    SERVER.get_or_init(start).as_ref()
 }
 
 fn installed() -> bool {
@@ -49,7 +86,11 @@ fn installed() -> bool {
     has("initdb") && has("postgres")
 }
 
-fn start() -> Server {
+/// One more server, or `None` where PostgreSQL is not on the `PATH`.
+pub(super) fn start() -> Option<Server> {
+    if !installed() {
+        return None;
+    }
     let folder = env::temp_dir().join(format!("titan-postgres-{}", super::unique()));
     std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
     let mut command = shell(&folder);
@@ -62,7 +103,7 @@ fn start() -> Server {
         .expect("a shell runs");
     let mut server = Server { folder, _shell: shell };
     server.wait_until_it_listens();
-    server
+    Some(server)
 }
 
 /// PostgreSQL refuses to run as root.
@@ -98,6 +139,25 @@ impl Server {
 
     fn url(&self, database: &str) -> String {
         format!("postgres://postgres@localhost/{database}?host={}", self.folder.display())
+    }
+
+    /// Stops it. It starts again by itself when it has ended, which for
+    /// [`Stop::Smart`] is when its clients have left.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn stop(&self, how: Stop) {
+        let pid = std::fs::read_to_string(self.folder.join("data/postmaster.pid"));
+        let pid = pid.ok().and_then(|text| text.lines().next().map(str::to_owned));
+        let pid = pid.expect("a running server says its number");
+        let told = Command::new("kill").args([how.signal(), &pid]).status();
+        assert!(told.is_ok_and(|status| status.success()), "the server runs");
+    }
+
+    /// A new database.
+    pub async fn database(&self) -> super::Backend {
+        let url = self.create_database().await;
+        super::Backend { name: "postgres", url, _folder: None }
     }
 
     /// A new database and its URL.

@@ -20,7 +20,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use crate::support::{append, other, tick, within};
 
-const EFFECTS: &[Migration] = &[Migration::new(
+pub(crate) const EFFECTS: &[Migration] = &[Migration::new(
     1,
     "effects",
     "CREATE TABLE effect (

@@ -15,6 +15,7 @@ mod jar;
 mod list;
 mod mesh;
 mod operate;
+mod outage;
 mod parking;
 mod projection;
 mod retention;

@@ -1,0 +1,273 @@
+//! PostgreSQL is stopped in each of its ways, and started again, while everything
+//! is at work on it: what was answered OK is found afterwards, nothing happens
+//! twice, and nobody has to be told to go on.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use durable::{
+    Consumer, Error, Expected, Migration, Store,
+    feed::Feed,
+    params,
+    saga::{self, Definition, Sagas, Status, Step},
+    task::{Kind, NewTask, Worker},
+    testing::{self, Stop},
+};
+use tokio::{task::JoinHandle, time::sleep};
+
+use crate::{
+    consumer::{EFFECTS, Running, effect},
+    saga::Trip,
+    support::{new_event, tick, within},
+};
+
+/// One row for each time that something took effect.
+const DONE: &[Migration] =
+    &[Migration::new(1, "done", "CREATE TABLE done (kind {text} NOT NULL, id {text} NOT NULL);")];
+
+const WAYS: [Stop; 4] = [Stop::Smart, Stop::Fast, Stop::Immediate, Stop::Kill];
+/// Answers between two stops: everything is at work again.
+const BETWEEN: usize = 60;
+
+/// What a caller asks for, again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Call {
+    Append,
+    AppendWithin,
+    Enqueue,
+    Start,
+}
+
+const CALLS: [Call; 4] = [Call::Append, Call::AppendWithin, Call::Enqueue, Call::Start];
+
+/// What was answered.
+#[derive(Default)]
+struct Answers {
+    ok: Mutex<BTreeSet<(Call, usize)>>,
+    failed: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Answers {
+    fn ok(&self) -> usize {
+        self.ok.lock().unwrap().len()
+    }
+
+    async fn until_more(&self, count: usize) {
+        let before = self.ok();
+        within(async {
+            while self.ok() < before + count {
+                sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await;
+    }
+
+    async fn until_failure(&self) {
+        let before = self.failed.load(SeqCst);
+        within(async {
+            while self.failed.load(SeqCst) == before {
+                sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Numbers of the calls that were answered OK.
+    fn of(&self, call: Call) -> Vec<usize> {
+        let ok = self.ok.lock().unwrap();
+        ok.iter().filter(|(it, _)| *it == call).map(|(_, number)| *number).collect()
+    }
+}
+
+#[derive(Clone)]
+struct World {
+    store: Store,
+    sagas: Sagas,
+    answers: Arc<Answers>,
+}
+
+impl World {
+    async fn call(&self, call: Call, number: usize) -> Result<(), Error> {
+        let event = vec![new_event(&tick(number as i64))];
+        let id = format!("{call:?}/{number}");
+        if call == Call::Append {
+            return self.store.append(&id, Expected::NoStream, event).await.map(drop);
+        }
+        let mut tx = self.store.begin().await?;
+        match call {
+            Call::Append | Call::AppendWithin => {
+                tx.append(&id, Expected::NoStream, event).await?;
+            }
+            Call::Enqueue => {
+                tx.enqueue(NewTask::new("note", &id)).await?;
+            }
+            Call::Start => {
+                self.sagas.start(&mut tx, &id, &Trip::default()).await?;
+            }
+        }
+        tx.commit().await
+    }
+
+    /// Each thing is asked for once: whether it happened is unknown after a
+    /// failure, and it must not have happened twice.
+    fn calling(&self, call: Call) -> JoinHandle<()> {
+        let world = self.clone();
+        tokio::spawn(async move {
+            for number in 0.. {
+                if world.answers.over.load(SeqCst) {
+                    return;
+                }
+                match world.call(call, number).await {
+                    Ok(()) => _ = world.answers.ok.lock().unwrap().insert((call, number)),
+                    Err(Error::Unavailable(_)) => {
+                        world.answers.failed.fetch_add(1, SeqCst);
+                        sleep(Duration::from_millis(10)).await;
+                    }
+                    Err(error) => panic!("a caller cannot know what to do: {error:?}"),
+                }
+            }
+        })
+    }
+}
+
+/// Its two steps write through the transaction that notes their end.
+fn noted() -> Definition<Trip, ()> {
+    let step = || {
+        Step::run(|(), _, trip| async { Ok(trip) }).without_undo("a test").then(|tx, saga| {
+            Box::pin(async move {
+                let row = params![&*saga.id];
+                tx.execute("INSERT INTO done (kind, id) VALUES ('saga', $1)", row).await?;
+                Ok(())
+            })
+        })
+    };
+    Definition::new("noted", 1, ()).step("first", step()).step("second", step())
+}
+
+fn worker(store: &Store) -> Worker {
+    let kind = Kind::new("note").retry(Duration::from_millis(10), Duration::from_millis(200));
+    let own = store.clone();
+    Worker::new(store.clone()).kind(kind.attempts(u32::MAX), move |lease| {
+        let store = own.clone();
+        async move {
+            let mut tx = store.begin().await?;
+            let row = params![lease.key()];
+            tx.execute("INSERT INTO done (kind, id) VALUES ('task', $1)", row).await?;
+            lease.complete(&mut tx).await?;
+            Ok(tx.commit().await?)
+        }
+    })
+}
+
+async fn number(store: &Store, sql: &'static str) -> i64 {
+    store.query_one(sql, params![]).await.unwrap().unwrap().get("n").unwrap()
+}
+
+async fn until_zero(store: &Store, sql: &'static str) {
+    within(async {
+        while number(store, sql).await != 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+/// How often each id is there.
+async fn done(store: &Store, kind: &str) -> Vec<(String, i64)> {
+    let sql = "SELECT id, count(*) AS n FROM done WHERE kind = $1 GROUP BY id";
+    let rows = store.query(sql, params![kind]).await.unwrap();
+    rows.iter().map(|row| (row.get("id").unwrap(), row.get("n").unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_stopped_in_any_way_forgets_nothing_and_nothing_happens_twice() {
+    let Some(server) = testing::postgres() else { return };
+    let (one, two) = (server.database().await, server.database().await);
+    let (store, other) = (one.open(DONE).await, two.open(EFFECTS).await);
+    let feed = Feed::new(store.clone()).heartbeat(Duration::from_millis(50)).into_server();
+    let consumer = Consumer::new("test", feed, other.clone());
+    let _consuming = Running(tokio::spawn(consumer.run(effect)));
+    let worker = worker(&store);
+    let sagas = Sagas::new(store.clone(), &worker).define(noted());
+    let _working = Running(tokio::spawn(worker.run()));
+    let world = World { store: store.clone(), sagas, answers: Arc::default() };
+    let calling = CALLS.map(|call| world.calling(call));
+
+    let answers = &world.answers;
+    let mut stops = 0;
+    for way in WAYS {
+        answers.until_more(BETWEEN).await;
+        server.stop(way);
+        if way == Stop::Smart {
+            // Who is connected stays so, and is served.
+            answers.until_more(BETWEEN).await;
+            server.stop(Stop::Fast);
+        }
+        answers.until_failure().await;
+        stops += 1;
+    }
+    answers.until_more(BETWEEN).await;
+    answers.over.store(true, SeqCst);
+    for caller in calling {
+        caller.await.unwrap();
+    }
+    assert!(stops == WAYS.len() && answers.failed.load(SeqCst) >= stops, "nothing was harmed");
+
+    appended(&store, &other, answers).await;
+    tasks_are_done(&store, answers).await;
+    sagas_are_over(&store, answers).await;
+}
+
+async fn appended(store: &Store, other: &Store, answers: &Answers) {
+    until_zero(store, "SELECT count(*) AS n FROM durable_event WHERE position IS NULL").await;
+    let rows = store.query("SELECT stream FROM durable_event", params![]).await.unwrap();
+    let found: BTreeSet<String> = rows.iter().map(|row| row.get("stream").unwrap()).collect();
+    assert_eq!(found.len(), rows.len(), "an event was appended twice");
+    for call in [Call::Append, Call::AppendWithin] {
+        for number in answers.of(call) {
+            assert!(found.contains(&format!("{call:?}/{number}")), "{call:?}/{number} is lost");
+        }
+    }
+    within(async {
+        while number(other, "SELECT count(*) AS n FROM effect").await < rows.len() as i64 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let rows = other.query("SELECT position FROM effect ORDER BY position", params![]).await;
+    let positions: Vec<i64> =
+        rows.unwrap().iter().map(|row| row.get("position").unwrap()).collect();
+    assert!(positions.iter().copied().eq(1..=found.len() as i64), "{positions:?}");
+}
+
+async fn tasks_are_done(store: &Store, answers: &Answers) {
+    until_zero(store, "SELECT count(*) AS n FROM durable_task WHERE kind = 'note'").await;
+    let done = done(store, "task").await;
+    assert!(done.iter().all(|(_, times)| *times == 1), "a task took effect twice: {done:?}");
+    let done: BTreeSet<_> = done.into_iter().map(|(id, _)| id).collect();
+    for number in answers.of(Call::Enqueue) {
+        assert!(done.contains(&format!("Enqueue/{number}")), "Enqueue/{number} is lost");
+    }
+}
+
+async fn sagas_are_over(store: &Store, answers: &Answers) {
+    within(async {
+        while !saga::unfinished(store).await.unwrap().is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let done = done(store, "saga").await;
+    assert!(done.iter().all(|(_, times)| *times == 2), "each of two steps once: {done:?}");
+    for number in answers.of(Call::Start) {
+        let saga = saga::get(store, &format!("Start/{number}")).await.unwrap();
+        assert_eq!(saga.map(|it| it.status), Some(Status::Completed), "Start/{number}");
+    }
+}
