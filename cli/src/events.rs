@@ -3,17 +3,21 @@
 
 pub(crate) mod args;
 mod print;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
 use anyhow::Context as _;
+use durable::archive;
 use mesh::{
     Channel,
     proto::{
-        Decision, DiscardEventRequest, Event, GetEventRequest, ListConsumersRequest,
-        ListDeadLettersRequest, ListEventsRequest, ListParkedStreamsRequest, PauseConsumerRequest,
-        ReleaseStreamRequest, ReplayConsumerRequest, ResumeConsumerRequest, SubscribeRequest,
-        events_service_client::EventsServiceClient, feed_service_client::FeedServiceClient,
+        Decision, DiscardEventRequest, Event, ForgetConsumerRequest, GetEventRequest,
+        ListConsumersRequest, ListDeadLettersRequest, ListEventsRequest, ListParkedStreamsRequest,
+        ListSubscribersRequest, PauseConsumerRequest, ReleaseStreamRequest, ReplayConsumerRequest,
+        ResumeConsumerRequest, SubscribeRequest, events_service_client::EventsServiceClient,
+        feed_service_client::FeedServiceClient,
     },
 };
 
@@ -28,10 +32,14 @@ pub(crate) async fn run(data: &Path, options: Events) -> anyhow::Result<()> {
     let channel = Running::need(data)?.channel(&options.app).await?;
     let asked = Asked { channel, json: options.json };
     match options.verb {
-        Verb::List(matching) => asked.list(matching).await,
+        Verb::List { matching, archive: Some(folder) } => {
+            asked.archived(&folder.join(&options.app), matching).await
+        }
+        Verb::List { matching, archive: None } => asked.list(matching).await,
         Verb::Show { position } => asked.show(position).await,
         Verb::Follow(matching) => asked.follow(matching).await,
         Verb::Consumers => asked.consumers().await,
+        Verb::Subscribers => asked.subscribers().await,
         Verb::Parked(of) => asked.parked(of.consumer).await,
         Verb::DeadLetters(of) => asked.dead_letters(of.consumer).await,
         verb => asked.decide(verb).await,
@@ -57,6 +65,24 @@ impl Asked {
         self.events(&mut payloads, &page.events).await?;
         if page.position < page.end && !self.json {
             output::complain(format_args!("more: --after {}", page.position));
+        }
+        Ok(())
+    }
+
+    /// All that matches: files are read as fast as they are printed.
+    async fn archived(&self, folder: &Path, matching: Matching) -> anyhow::Result<()> {
+        let Matching { after, types, streams } = matching;
+        let matches = |event: &durable::Event| {
+            let begins = |prefix: &String| event.stream.starts_with(prefix);
+            (types.is_empty() || types.contains(&event.kind))
+                && (streams.is_empty() || streams.iter().any(begins))
+        };
+        let mut payloads = Payloads::new(self.channel.clone());
+        for event in archive::events(folder, after)? {
+            let event = event?;
+            if matches(&event) && !self.events(&mut payloads, &[event.into()]).await? {
+                break;
+            }
         }
         Ok(())
     }
@@ -118,6 +144,24 @@ impl Asked {
         let head =
             ["CONSUMER", "STATE", "POSITION", "LAG", "REPLICAS", "RETRYING", "PARKED", "ERROR"];
         print_lines(table(head, rows.collect()));
+        Ok(())
+    }
+
+    async fn subscribers(&self) -> anyhow::Result<()> {
+        let answer = self.client().list_subscribers(ListSubscribersRequest {}).await;
+        let subscribers = answer.map_err(Refused)?.into_inner().subscribers;
+        if self.json {
+            return print_each(&subscribers);
+        }
+        let rows = subscribers.iter().map(|of| {
+            [
+                of.name.clone(),
+                if of.alive { "alive" } else { "silent" }.to_owned(),
+                of.position.to_string(),
+                of.report_time.map(|time| time.to_string()).unwrap_or_default(),
+            ]
+        });
+        print_lines(table(["SUBSCRIBER", "STATE", "POSITION", "REPORTED"], rows.collect()));
         Ok(())
     }
 
@@ -184,6 +228,11 @@ impl Asked {
                 let decision = said(decision);
                 let request = ReplayConsumerRequest { consumer, position, skip, decision };
                 client.replay_consumer(request).await.map(drop)
+            }
+            Verb::Forget { consumer, force, decision } => {
+                let decision = said(decision);
+                let request = ForgetConsumerRequest { consumer, force, decision };
+                client.forget_consumer(request).await.map(drop)
             }
             looking => anyhow::bail!("{looking:?} decides nothing"),
         };

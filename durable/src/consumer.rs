@@ -29,6 +29,7 @@ use self::{follow::Follower, source::Source};
 use crate::{Event, Store, Tx};
 
 pub(crate) use schema::CONSUMERS;
+pub(crate) use share::clock;
 pub use source::Transport;
 
 /// Three heartbeats of a feed. A connection may be dead without a word.

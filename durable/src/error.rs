@@ -75,6 +75,9 @@ pub enum Error {
         /// The last position that was removed.
         start: i64,
     },
+    /// The archive of the log cannot be written, so nothing is removed from it.
+    #[error("the log cannot be archived")]
+    Archive(#[from] crate::archive::Problem),
     /// Bytes that this crate stored are not what it reads.
     #[error("stored {what} cannot be decoded")]
     Corrupt {

@@ -5,12 +5,13 @@ mod wire;
 
 use mesh::{
     proto::{
-        Decision, DiscardEventRequest, DiscardEventResponse, GetEventRequest, GetEventResponse,
-        ListConsumersRequest, ListConsumersResponse, ListDeadLettersRequest,
-        ListDeadLettersResponse, ListEventsRequest, ListEventsResponse, ListParkedStreamsRequest,
-        ListParkedStreamsResponse, PauseConsumerRequest, PauseConsumerResponse,
-        ReleaseStreamRequest, ReleaseStreamResponse, ReplayConsumerRequest, ReplayConsumerResponse,
-        ResumeConsumerRequest, ResumeConsumerResponse,
+        Decision, DiscardEventRequest, DiscardEventResponse, ForgetConsumerRequest,
+        ForgetConsumerResponse, GetEventRequest, GetEventResponse, ListConsumersRequest,
+        ListConsumersResponse, ListDeadLettersRequest, ListDeadLettersResponse, ListEventsRequest,
+        ListEventsResponse, ListParkedStreamsRequest, ListParkedStreamsResponse,
+        ListSubscribersRequest, ListSubscribersResponse, PauseConsumerRequest,
+        PauseConsumerResponse, ReleaseStreamRequest, ReleaseStreamResponse, ReplayConsumerRequest,
+        ReplayConsumerResponse, ResumeConsumerRequest, ResumeConsumerResponse,
         events_service_server::{EventsService, EventsServiceServer},
     },
     status,
@@ -170,5 +171,24 @@ impl EventsService for Events {
         let by = decision(by.as_ref());
         operate::replay(&self.store, consumer, *position, *skip, by).await?;
         Ok(Response::new(ReplayConsumerResponse {}))
+    }
+
+    async fn list_subscribers(
+        &self,
+        _: Request<ListSubscribersRequest>,
+    ) -> Result<Response<ListSubscribersResponse>, Status> {
+        let subscribers = operate::subscribers(&self.store).await?;
+        let subscribers = subscribers.into_iter().map(wire::subscriber).collect();
+        Ok(Response::new(ListSubscribersResponse { subscribers }))
+    }
+
+    async fn forget_consumer(
+        &self,
+        request: Request<ForgetConsumerRequest>,
+    ) -> Result<Response<ForgetConsumerResponse>, Status> {
+        let ForgetConsumerRequest { consumer, force, decision: by } = request.get_ref();
+        let by = decision(by.as_ref());
+        operate::forget(&self.store, consumer, *force, by).await?;
+        Ok(Response::new(ForgetConsumerResponse {}))
     }
 }

@@ -8,6 +8,7 @@
 //! instruction.
 
 pub mod aggregate;
+pub mod archive;
 pub mod backup;
 pub mod command;
 pub mod consumer;
@@ -26,6 +27,7 @@ pub mod store;
 pub mod task;
 pub mod testing;
 pub mod time;
+pub mod upkeep;
 
 pub use consumer::Consumer;
 pub use error::{Conflict, Error};

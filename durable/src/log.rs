@@ -21,7 +21,7 @@ pub use event::Event;
 pub(crate) use event::METADATA;
 pub use history::history;
 pub(crate) use read::{Limit, Matching, end, read};
-pub use retention::{Retention, remove};
+pub(crate) use retention::{PIECE, had, reach, remove, rest};
 pub(crate) use sequencer::FUNCTION as NUMBER;
 pub(crate) use signal::Signal;
 

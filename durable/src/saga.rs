@@ -94,7 +94,7 @@ use crate::{
     time,
 };
 
-pub(crate) use record::TABLES;
+pub(crate) use record::{FINISHED, TABLES, prune};
 
 pub use definition::Definition;
 pub use failure::{Failure, Refusal};

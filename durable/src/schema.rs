@@ -15,6 +15,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 9, name: "appending in one trip", sql: crate::log::APPEND },
     Migration { version: 10, name: "projections", sql: crate::projection::GENERATIONS },
     Migration { version: 11, name: "numbering in one trip", sql: crate::log::NUMBER },
+    Migration { version: 12, name: "upkeep", sql: crate::upkeep::TABLE },
+    Migration { version: 13, name: "sagas that are over", sql: crate::saga::FINISHED },
 ];
 
 /// SQLite gives positions at the insert, since its transactions commit in the

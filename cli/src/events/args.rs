@@ -1,5 +1,7 @@
 //! The command line of `titan events`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 /// `titan events`
@@ -20,7 +22,14 @@ pub(crate) struct Events {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// List events of the log, the first after a position
-    List(Matching),
+    List {
+        #[command(flatten)]
+        matching: Matching,
+        /// All that setting `event_archive` has kept in this folder, in place of what
+        /// is left in the log
+        #[arg(long, value_name = "DIR")]
+        archive: Option<PathBuf>,
+    },
     /// Show one event with its payload
     Show {
         /// Its position
@@ -30,6 +39,8 @@ pub(crate) enum Verb {
     Follow(Matching),
     /// Show how the application's consumers stand
     Consumers,
+    /// Show who follows the application's feed, and so holds up its log
+    Subscribers,
     /// List the streams that consumers have set aside
     Parked(OfConsumer),
     /// List events whose last attempt failed, and what became of them
@@ -78,6 +89,17 @@ pub(crate) enum Verb {
         /// Allow a position ahead of where the consumer is, and skip what is between
         #[arg(long)]
         skip: bool,
+        #[command(flatten)]
+        decision: Decided,
+    },
+    /// Forget a consumer that is gone for good, or a subscriber of the feed
+    Forget {
+        /// The consumer, as `consumers` or `subscribers` shows it
+        consumer: String,
+        /// Also when it is alive, which makes it begin anew, or when events wait in its
+        /// parked streams, which are lost
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         decision: Decided,
     },

@@ -34,6 +34,8 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::fr
 /// How often the feed is told what is not needed any more. It only decides how
 /// long events are kept, so rarely.
 const REPORT: Duration = Duration::from_secs(10);
+/// Reported again after so long though nothing changed: it tells that it lives.
+const REPORT_AGAIN: Duration = Duration::from_secs(60);
 const REPORT_PATIENCE: Duration = Duration::from_secs(2);
 /// Streams and events that are set aside at most. More is no poison but a broken
 /// handler or database: the feed has to wait until a person has looked.
@@ -49,8 +51,17 @@ pub(super) struct Follower<'h> {
     /// Events that wait in streams that are set aside.
     waiting: i64,
     gauges: Gauges,
-    reported: Option<(Instant, i64)>,
+    reported: Option<Reported>,
     _leaving: Leaving,
+}
+
+/// What the feed was told last.
+#[derive(Clone, Copy)]
+struct Reported {
+    /// When it was looked at whether there is something to tell.
+    looked: Instant,
+    told: Instant,
+    position: i64,
 }
 
 /// Why a replica starts over.
@@ -319,7 +330,7 @@ impl<'h> Follower<'h> {
     /// hear, it keeps more.
     async fn report(&mut self) {
         let now = Instant::now();
-        if self.reported.is_some_and(|(at, _)| now < at + REPORT) {
+        if self.reported.is_some_and(|it| now < it.looked + REPORT) {
             return;
         }
         let sql = "SELECT min(position) AS position FROM durable_partition WHERE consumer = $1";
@@ -328,15 +339,18 @@ impl<'h> Follower<'h> {
         else {
             return;
         };
-        if self.reported.is_some_and(|(_, told)| told == position) {
-            self.reported = Some((now, position));
+        if let Some(reported) = &mut self.reported
+            && reported.position == position
+            && now < reported.told + REPORT_AGAIN
+        {
+            reported.looked = now;
             return;
         }
         let consumer = self.consumer.name.clone();
         let told = self.consumer.source.report(ReportProgressRequest { consumer, position });
         let told = timeout(REPORT_PATIENCE.min(self.consumer.lease / 3), told).await;
         if let Ok(Ok(())) = told {
-            self.reported = Some((now, position));
+            self.reported = Some(Reported { looked: now, told: now, position });
         }
     }
 }

@@ -2,6 +2,7 @@
 //! parked streams. Every decision is recorded with who made it and why, in the
 //! transaction that carries it out.
 
+mod forget;
 mod read;
 
 use tonic::{Code, Status};
@@ -9,6 +10,7 @@ use tonic::{Code, Status};
 use super::parking::{self, Aside, DISCARDED, PARKED, RELEASED, RETRYING};
 use crate::{Error, Store, Tx, params, time};
 
+pub use forget::{Subscriber, forget, subscribers};
 pub use read::{
     DeadLetter, ParkedStream, Record, Standing, consumers, dead_letters, parked, records,
 };
@@ -47,6 +49,17 @@ pub enum Refusal {
         at: i64,
         /// Where it was to begin.
         to: i64,
+    },
+    /// Somebody still goes by this name: what is forgotten would be applied again.
+    #[error("{0} is alive; stop it first, or force it")]
+    Alive(String),
+    /// Events wait in its parked streams, and would be gone.
+    #[error("{waiting} events wait in parked streams of {consumer}; settle them, or force it")]
+    Waiting {
+        /// The consumer.
+        consumer: String,
+        /// How many.
+        waiting: i64,
     },
     /// The database.
     #[error(transparent)]
@@ -226,6 +239,8 @@ impl From<Refusal> for Status {
             Refusal::UnknownConsumer(_) => (Code::NotFound, "CONSUMER_NOT_FOUND"),
             Refusal::NotParked(_) => (Code::NotFound, "STREAM_NOT_PARKED"),
             Refusal::NotFirst { .. } => (Code::FailedPrecondition, "EVENT_NOT_FIRST"),
+            Refusal::Alive(_) => (Code::FailedPrecondition, "CONSUMER_ALIVE"),
+            Refusal::Waiting { .. } => (Code::FailedPrecondition, "EVENTS_WAITING"),
             Refusal::WouldSkip { .. } => (Code::FailedPrecondition, "EVENTS_WOULD_BE_SKIPPED"),
             Refusal::Store(error) => return error.into(),
         };

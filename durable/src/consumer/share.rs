@@ -203,7 +203,7 @@ impl Replica {
 
 /// The clock that all replicas share, in microseconds since 1970: the server's,
 /// or for an SQLite file that of its machine.
-pub(super) async fn clock(tx: &mut Tx) -> Result<i64, Error> {
+pub(crate) async fn clock(tx: &mut Tx) -> Result<i64, Error> {
     if tx.dialect() == Dialect::Sqlite {
         return Ok(time::now());
     }

@@ -4,7 +4,7 @@ use mesh::proto;
 use prost_types::Timestamp;
 
 use crate::{
-    consumer::operate::{DeadLetter, ParkedStream, Standing},
+    consumer::operate::{DeadLetter, ParkedStream, Standing, Subscriber},
     time,
 };
 
@@ -54,4 +54,9 @@ pub(super) fn letter(letter: DeadLetter) -> proto::DeadLetter {
         last_time: known(letter.last_time),
         error: letter.error,
     }
+}
+
+pub(super) fn subscriber(subscriber: Subscriber) -> proto::Subscriber {
+    let Subscriber { name, position, time, alive } = subscriber;
+    proto::Subscriber { name, position, report_time: known(time), alive }
 }

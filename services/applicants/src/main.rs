@@ -1,7 +1,10 @@
 //! The applicants service as a process.
 
 use applicants::{Config, MIGRATIONS};
-use durable::Store;
+use durable::{
+    Store,
+    upkeep::{Kept, Upkeep},
+};
 use mesh::{App, Settings, signal};
 
 #[tokio::main(flavor = "current_thread")]
@@ -9,14 +12,17 @@ async fn main() -> anyhow::Result<()> {
     // Every setting is read here, so that a bad one is reported before a port opens.
     let mut settings = Settings::from_env("applicants");
     let config = Config::read(&mut settings);
+    let kept = Kept::read(&mut settings);
     let app = App::new(settings)?;
     let store = Store::open(app.database(), MIGRATIONS).await?;
+    let upkeep = Upkeep::new(store.clone(), kept);
     let projects = app.channel("projects");
 
     app.serve()
         .contracts(titan::DESCRIPTORS)
         .routes(applicants::routes(store.clone(), projects.clone(), &config))
         .task("follow projects", applicants::follow(store, projects))
+        .task("upkeep", upkeep.run())
         .until(signal::terminate())
         .await?;
     Ok(())

@@ -1,6 +1,9 @@
 //! The inventory service as a process.
 
-use durable::Store;
+use durable::{
+    Store,
+    upkeep::{Kept, Upkeep},
+};
 use inventory::{Config, MIGRATIONS};
 use mesh::{App, Settings, signal};
 
@@ -9,13 +12,16 @@ async fn main() -> anyhow::Result<()> {
     // Every setting is read here, so that a bad one is reported before a port opens.
     let mut settings = Settings::from_env("inventory");
     let config = Config::read(&mut settings);
+    let kept = Kept::read(&mut settings);
     let app = App::new(settings)?;
     let store = Store::open(app.database(), MIGRATIONS).await?;
+    let upkeep = Upkeep::new(store.clone(), kept).shorten(["stock/", "reservations/"]);
 
     app.serve()
         .contracts(titan::DESCRIPTORS)
         .routes(inventory::routes(store.clone(), &config))
         .task("expire reservations", inventory::expire(store))
+        .task("upkeep", upkeep.run())
         .until(signal::terminate())
         .await?;
     Ok(())

@@ -1,6 +1,9 @@
 //! The shipping service as a process.
 
-use durable::Store;
+use durable::{
+    Store,
+    upkeep::{Kept, Upkeep},
+};
 use mesh::{App, Settings, signal};
 use shipping::{Config, MIGRATIONS};
 
@@ -9,12 +12,15 @@ async fn main() -> anyhow::Result<()> {
     // Every setting is read here, so that a bad one is reported before a port opens.
     let mut settings = Settings::from_env("shipping");
     let config = Config::read(&mut settings);
+    let kept = Kept::read(&mut settings);
     let app = App::new(settings)?;
     let store = Store::open(app.database(), MIGRATIONS).await?;
+    let upkeep = Upkeep::new(store.clone(), kept).shorten(["shipments/"]);
 
     app.serve()
         .contracts(titan::DESCRIPTORS)
         .routes(shipping::routes(store, &config))
+        .task("upkeep", upkeep.run())
         .until(signal::terminate())
         .await?;
     Ok(())

@@ -83,7 +83,7 @@ pub struct DeadLetter {
 pub struct Record {
     /// Name of the consumer.
     pub consumer: String,
-    /// `release`, `discard`, `pause`, `resume` or `replay`.
+    /// `release`, `discard`, `pause`, `resume`, `replay` or `forget`.
     pub verb: String,
     /// Of what.
     pub target: String,
