@@ -17,6 +17,7 @@ mod compute;
 pub mod contract;
 mod criticality;
 pub mod deadline;
+pub mod drain;
 pub mod fallback;
 pub mod identity;
 mod keepalive;

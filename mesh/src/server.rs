@@ -47,6 +47,7 @@ use crate::{
     app::App,
     call,
     contract::{Access, ContractError, Contracts},
+    drain::Drain,
     identity::{MeshKey, Verifier},
     member::{Member, Served},
     reflection,
@@ -190,7 +191,8 @@ impl Server {
     }
 
     /// Runs a future while the process serves, such as a consumer of a feed. It
-    /// is dropped when the last call has ended, so it must be safe to cancel.
+    /// is dropped when the last call has ended, so it must be safe to cancel. One
+    /// that would rather finish what it began [holds](crate::drain::hold) the process.
     pub fn task(
         mut self,
         name: &'static str,
@@ -230,11 +232,15 @@ impl Server {
         let connections = workers.serve(listener, most, connection, drained(&mut draining));
         let mut connections = Box::pin(connections.fuse());
         let mut background = JoinSet::new();
+        let drain = Drain::new();
         for (name, task) in std::mem::take(&mut self.tasks) {
-            background.spawn(call::detached(async move {
+            let ending = drain.clone();
+            background.spawn(drain.scope(call::detached(async move {
                 task.await;
-                tracing::warn!(task = name, "a task of the server has ended");
-            }));
+                if !ending.is_asked() {
+                    tracing::warn!(task = name, "a task of the server has ended");
+                }
+            })));
         }
         member.ready();
         if let Some(listening) = self.listening.take() {
@@ -243,6 +249,7 @@ impl Server {
         }
         let leaving = async {
             stop.await;
+            drain.ask();
             for name in shared.routes.names().chain([""]) {
                 reporter.set_service_status(name, ServingStatus::NotServing).await;
             }
@@ -252,8 +259,9 @@ impl Server {
             () = leaving => {}
             () = &mut connections => {}
         }
+        drain.ask();
         shared.draining.send_replace(true);
-        Self::finish(&shared, connections).await;
+        Self::finish(&shared, connections, &drain).await;
         let held = workers.end(LAST_WORK).await;
         if held > 0 {
             tracing::warn!(workers = held, "workers that compute without an end were left behind");
@@ -325,15 +333,15 @@ impl Server {
         }
     }
 
-    async fn finish(shared: &Shared, connections: impl Future<Output = ()>) {
+    async fn finish(shared: &Shared, connections: impl Future<Output = ()>, drain: &Drain) {
         let limit = shared.limits.drain_timeout;
         // A connection ends when it has sent what it holds.
-        let ended = future::join(shared.until_idle(), connections);
+        let ended = future::join3(shared.until_idle(), connections, drain.released());
         match tokio::time::timeout(limit, ended).await {
-            Ok(((), ())) => tracing::info!("drained"),
+            Ok(((), (), ())) => tracing::info!("drained"),
             Err(_) => {
-                let cut = shared.in_flight.load(Relaxed);
-                tracing::warn!(cut, "drain timed out; calls were cut");
+                let (cut, tasks) = (shared.in_flight.load(Relaxed), drain.is_held());
+                tracing::warn!(cut, tasks, "drain timed out; calls or tasks were cut");
             }
         }
     }

@@ -2,7 +2,7 @@
 //! one transaction that stores its result, the next intent and every effect,
 //! under the lease of the saga's task.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use mesh::status;
@@ -162,7 +162,11 @@ impl Run {
         mut attempted: Option<Attempted>,
     ) -> Result<Option<State>, HandlerError> {
         for _ in 0..MAX_WRITES {
-            let change = change::decide(script, &self.saga, state, attempted.as_ref());
+            let mut change = change::decide(script, &self.saga, state, attempted.as_ref());
+            if change.then == Then::On && self.lease.is_stopping() {
+                // The step has ended; another process takes the next one at once.
+                change.then = Then::Later(Duration::ZERO);
+            }
             match self.write(Some(script), &change).await {
                 Ok(()) => {
                     self.log_end(&change.saga);

@@ -17,6 +17,9 @@ const MAX_ERROR_BYTES: usize = 4 * 1024;
 
 /// Runs the handler, and gives the task back when it fails.
 pub(super) async fn run(inner: &Inner, registered: &Registered, lease: &Lease) {
+    if inner.is_stopping() {
+        return unclaim(inner, lease).await;
+    }
     let most = registered.kind.attempts;
     // Those that fail are buried at their last attempt. More than that means that
     // the process died each time.
@@ -38,6 +41,20 @@ pub(super) async fn run(inner: &Inner, registered: &Registered, lease: &Lease) {
         return;
     }
     settle(inner, registered, lease, &shortened(status::chain(&*error))).await;
+}
+
+/// Gives back what was claimed just before the worker was stopped.
+async fn unclaim(inner: &Inner, lease: &Lease) {
+    let written = async {
+        let mut tx = inner.store.begin().await?;
+        lease.unclaim(&mut tx).await?;
+        tx.commit().await
+    };
+    if let Err(cause) = written.await {
+        // Others find that its owner is gone.
+        let (kind, key, cause) = (&lease.kind, &lease.key, status::chain(&cause));
+        tracing::warn!(kind, key, cause, "a task that was not begun could not be given back");
+    }
 }
 
 /// Puts the failure on record and the task back, or among the dead ones. When

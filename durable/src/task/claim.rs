@@ -29,6 +29,9 @@ pub(super) async fn run(inner: &Arc<Inner>) {
     let mut enqueued = inner.store.enqueued().subscribe();
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     loop {
+        if inner.is_stopping() {
+            return std::future::pending().await;
+        }
         enqueued.borrow_and_update();
         match round(inner).await {
             Ok(Round { claimed: true, .. }) => backoff.reset(),
@@ -210,5 +213,6 @@ fn read(
         correlation: row.get("correlation")?,
         schedule: registered.schedule(inner),
         settled: Arc::default(),
+        stopping: inner.stopping(),
     })
 }

@@ -60,11 +60,8 @@ pub(super) async fn beat(inner: &Arc<Inner>) {
             sleep(BEAT).await;
             idle = if inner.held.is_empty() { idle + 1 } else { 0 };
         }
-        if idle >= LINGER
-            && let Err(error) = sign_off(&inner.store, &owner).await
-        {
-            // Others will: a row that stands still is removed.
-            tracing::debug!(error = status::chain(&error), "a worker cannot sign off");
+        if idle >= LINGER {
+            sign_off(inner).await;
         }
     }
 }
@@ -88,10 +85,19 @@ async fn write_beat(
     Ok(found)
 }
 
-async fn sign_off(store: &Store, owner: &str) -> Result<(), Error> {
-    let mut tx = store.begin().await?;
-    tx.execute("DELETE FROM durable_worker WHERE owner = $1", params![owner]).await?;
-    tx.commit().await
+/// Says that it holds nothing and is not missed.
+pub(super) async fn sign_off(inner: &Inner) {
+    let signed_off = async {
+        let mut tx = inner.store.begin().await?;
+        let sql = "DELETE FROM durable_worker WHERE owner = $1";
+        tx.execute(sql, params![&*inner.owner()]).await?;
+        tx.commit().await
+    };
+    if let Err(error) = signed_off.await {
+        // Others will: a row that stands still is removed.
+        let error: Error = error;
+        tracing::debug!(error = status::chain(&error), "a worker cannot sign off");
+    }
 }
 
 /// What was seen of a worker: its count, and for how many looks it stood still.

@@ -17,6 +17,8 @@ pub(super) struct Held {
     claims: Mutex<HashMap<Claim, Option<AbortHandle>>>,
     /// Rung by the first claim: without one there is nothing to prove.
     taken: Notify,
+    /// Rung by the end of the last one.
+    emptied: Notify,
 }
 
 impl Held {
@@ -48,6 +50,17 @@ impl Held {
         }
     }
 
+    pub(super) async fn until_empty(&self) {
+        loop {
+            let mut emptied = std::pin::pin!(self.emptied.notified());
+            emptied.as_mut().enable();
+            if self.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
     /// Stops all work, wherever it waits next.
     pub(super) fn abort_all(&self) {
         // Outside of the lock: what is dropped may want it.
@@ -71,6 +84,10 @@ pub(super) struct Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.held.lock().remove(&self.claim);
+        let mut claims = self.held.lock();
+        claims.remove(&self.claim);
+        if claims.is_empty() {
+            self.held.emptied.notify_waiters();
+        }
     }
 }

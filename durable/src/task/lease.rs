@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
+
 use super::dead;
 use crate::{Dialect, Error, Tx, Value, params};
 
@@ -32,6 +34,8 @@ pub struct Lease {
     pub(super) schedule: Option<Schedule>,
     /// Whether the handler settled it, in a transaction that it then committed.
     pub(super) settled: Arc<AtomicBool>,
+    /// Turns true when the worker is to end.
+    pub(super) stopping: watch::Receiver<bool>,
 }
 
 /// The task comes back instead of ending.
@@ -89,6 +93,13 @@ impl Lease {
     #[must_use]
     pub fn due(&self) -> i64 {
         self.due
+    }
+
+    /// Whether the process is about to end: a handler that has much left to do
+    /// [postpones](Lease::postpone) it, and another process goes on at once.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
     }
 
     /// Makes `tx` commit only if the task is still this worker's, and keeps it so
@@ -158,6 +169,13 @@ impl Lease {
         let sql =
             format!("UPDATE durable_task SET owner = NULL, due = $5, error = $6 WHERE {MINE}");
         self.give_back(tx, sql, params![due, error]).await
+    }
+
+    /// Guards `tx` and gives the task back as if it had not been claimed.
+    pub(super) async fn unclaim(&self, tx: &mut Tx) -> Result<(), Error> {
+        let sql =
+            format!("UPDATE durable_task SET owner = NULL, attempts = attempts - 1 WHERE {MINE}");
+        self.give_back(tx, sql, params![]).await
     }
 
     async fn give_back(&self, tx: &mut Tx, sql: String, more: Vec<Value>) -> Result<(), Error> {

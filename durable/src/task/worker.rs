@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::{
     runtime::Handle,
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
 };
 
 use super::{
@@ -45,6 +45,8 @@ pub(super) struct Inner {
     pub(super) freed: Notify,
     /// The runtime of [`Worker::run`], while that runs.
     running: Mutex<Option<Handle>>,
+    /// Turns true when nothing new is to be begun.
+    stopping: watch::Sender<bool>,
 }
 
 type Handler = dyn Fn(Lease) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync;
@@ -76,6 +78,7 @@ impl Worker {
             held: Arc::default(),
             freed: Notify::new(),
             running: Mutex::default(),
+            stopping: watch::Sender::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -132,6 +135,7 @@ impl Worker {
             traceparent,
             schedule: registered.schedule(&self.inner),
             settled: Arc::default(),
+            stopping: self.inner.stopping.subscribe(),
             kind: task.kind,
             key: task.key,
             body: task.body,
@@ -144,7 +148,7 @@ impl Worker {
 
     fn room(&self, task: &NewTask) -> Option<(Arc<Registered>, OwnedSemaphorePermit)> {
         let inner = &self.inner;
-        if lock(&inner.running).is_none() || task.due > (inner.now)() {
+        if lock(&inner.running).is_none() || inner.is_stopping() || task.due > (inner.now)() {
             return None;
         }
         let registered = inner.registered(&task.kind)?;
@@ -152,19 +156,58 @@ impl Worker {
         Some((registered, permit))
     }
 
-    /// Works until it is dropped, at any point without harm: what was being done
-    /// is stopped, and done again elsewhere about a second and a half later.
+    /// Works until it is stopped, by [`Worker::stop`] or because the
+    /// [server](mesh::Server::task) whose task this is was asked to end: what it
+    /// began then ends first. It may also be dropped at any point without harm: what
+    /// was being done is cut, and done again elsewhere about a second and a half
+    /// later.
     ///
     /// # Panics
     /// When the worker runs already.
     pub async fn run(self) {
         let _running = Running::begin(&self.inner);
+        let process = mesh::drain::hold();
         let inner = &self.inner;
-        tokio::join!(claim::run(inner), heart::beat(inner), heart::observe(inner));
+        tokio::select! {
+            _ = async { tokio::join!(claim::run(inner), heart::beat(inner), heart::observe(inner)) } => {}
+            () = inner.ended(&process) => {}
+        }
+        // Nothing is held any more, so nobody needs to find out that it is gone.
+        heart::sign_off(inner).await;
+    }
+
+    /// Takes nothing new from now on and gives back what it has not begun; others
+    /// find that at once. [`Worker::run`] returns when the attempts that run have
+    /// ended. Those that take long look at [`Lease::is_stopping`]; sagas stop after
+    /// the step that they are at. For good: the worker is not started again.
+    pub fn stop(&self) {
+        self.inner.stopping.send_replace(true);
     }
 }
 
 impl Inner {
+    /// Returns when it was stopped and holds nothing any more.
+    async fn ended(&self, process: &mesh::drain::Hold) {
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            // Its sender lives as long as this.
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+            () = process.asked() => {
+                self.stopping.send_replace(true);
+            }
+        }
+        tracing::info!("takes no more tasks, and ends those that it has begun");
+        self.held.until_empty().await;
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
     pub(super) fn kinds(&self) -> Vec<Arc<Registered>> {
         lock(&self.kinds).clone()
     }

@@ -5,6 +5,7 @@ mod effects;
 mod flight;
 mod grpc;
 mod path;
+mod stop;
 mod verbs;
 mod versions;
 

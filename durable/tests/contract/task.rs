@@ -6,6 +6,7 @@ mod failure;
 mod grpc;
 mod lease;
 mod model;
+mod stop;
 
 use std::sync::{
     Arc, Mutex,

@@ -11,7 +11,10 @@ use durable::{
 use super::{EFFECTS, Seen, count, effects, finish, start, until};
 
 /// A worker whose handler waits for permission, and whom it has met.
-fn gated(store: &Store, concurrency: usize) -> (Worker, Seen, Arc<tokio::sync::Semaphore>) {
+pub(super) fn gated(
+    store: &Store,
+    concurrency: usize,
+) -> (Worker, Seen, Arc<tokio::sync::Semaphore>) {
     let (seen, gate) = (Seen::default(), Arc::new(tokio::sync::Semaphore::new(0)));
     let (handler_store, keys, open) = (store.clone(), seen.clone(), gate.clone());
     let kind = Kind::new("x").concurrency(concurrency);
