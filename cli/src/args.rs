@@ -100,6 +100,10 @@ pub(crate) struct Up {
     /// [default: sqlite:DIR/data/{app}.db]
     #[arg(long, value_name = "URL", value_parser = database)]
     pub database: Option<String>,
+    /// Start although this check of `titan doctor` finds something unsafe (may be
+    /// repeated), such as fsync
+    #[arg(long, value_name = "CHECK")]
+    pub allow: Vec<String>,
     /// Send traces to this OTLP endpoint, such as `http://127.0.0.1:4317`
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,

@@ -127,11 +127,12 @@ pub(crate) fn template(data: &Path, given: Option<&str>) -> anyhow::Result<Strin
     if let Some(given) = given {
         return Ok(given.to_owned());
     }
-    let databases = Directory::at(data).databases();
+    let directory = Directory::at(data);
+    let databases = directory.databases();
     if !databases.is_dir() {
         bail!("there is no {}; name the databases by --database", databases.display());
     }
-    Ok(format!("sqlite:{}/{{app}}.db", databases.display()))
+    Ok(directory.database())
 }
 
 fn kind(template: &str) -> &'static str {

@@ -79,6 +79,11 @@ impl Directory {
         self.path.join("data")
     }
 
+    /// The URL of an application's database, with `{app}` in the place of its name.
+    pub(crate) fn database(&self) -> String {
+        format!("sqlite:{}/{{app}}.db", self.databases().display())
+    }
+
     /// Where the log of a process is.
     pub(crate) fn log(&self, process: &str) -> PathBuf {
         self.path.join("logs").join(format!("{process}.log"))

@@ -27,6 +27,8 @@ const HEAD: [&str; 4] = ["DATABASE", "CHECK", "VERDICT", "FOUND"];
 /// Of the wall clock against the steady one while the doctor looks: slewing by
 /// NTP is a two-thousandth of that time, a step is more than this.
 const STEP: Duration = Duration::from_millis(20);
+/// Services set it themselves, or refuse to start.
+const MADE_RIGHT: &str = "journal_mode";
 /// The name under which the machine's own findings stand.
 const MACHINE: &str = "machine";
 
@@ -47,10 +49,8 @@ pub(crate) async fn run(data: &Path, options: &Doctor) -> anyhow::Result<()> {
     let clocks = (Instant::now(), SystemTime::now());
     let mut all = Vec::new();
     for (name, url) in &databases {
-        for finding in look(url).await.with_context(|| format!("cannot examine {name}"))? {
-            let allowed = options.allow.iter().any(|check| check == finding.check);
-            all.push(Diagnosis { of: name.clone(), finding, allowed });
-        }
+        let found = examine(name, url, &options.allow).await;
+        all.extend(found.with_context(|| format!("cannot examine {name}"))?);
     }
     let clock = clock(clocks.0.elapsed(), clocks.1.elapsed().ok());
     let allowed = options.allow.iter().any(|check| check == clock.check);
@@ -60,6 +60,51 @@ pub(crate) async fn run(data: &Path, options: &Doctor) -> anyhow::Result<()> {
         0 => Ok(()),
         refused => bail!("{refused} unsafe; --allow CHECK accepts one that you can live with"),
     }
+}
+
+/// Looks at what a system that is about to start rests on, and fails when something
+/// unsafe was found that is not allowed. A database that is not there yet, or cannot
+/// be asked, is its service's to deal with.
+pub(crate) async fn before_start(
+    databases: &[(String, String)],
+    allow: &[String],
+) -> anyhow::Result<()> {
+    let mut found = Vec::new();
+    for (name, url) in databases {
+        let there = async {
+            match backup::exists(url).await? {
+                true => examine(name, url, allow).await,
+                false => Ok(Vec::new()),
+            }
+        };
+        match there.await {
+            Ok(all) => found.extend(all),
+            Err(error) => {
+                output::complain(format_args!("titan: cannot examine {name}: {error:#}"));
+            }
+        }
+    }
+    let bad =
+        |one: &Diagnosis| one.finding.verdict == Verdict::Unsafe && one.finding.check != MADE_RIGHT;
+    found.retain(bad);
+    for line in lines(&found, Colours::of_stderr()).into_iter().filter(|_| !found.is_empty()) {
+        output::complain(line);
+    }
+    match found.iter().filter(|one| one.refused()).count() {
+        0 => Ok(()),
+        refused => bail!("{refused} unsafe; --allow CHECK starts all the same"),
+    }
+}
+
+/// What is found in a database.
+async fn examine(name: &str, url: &str, allow: &[String]) -> anyhow::Result<Vec<Diagnosis>> {
+    let accepted = doctor::accepted(url)?;
+    let diagnosis = |finding: Finding| {
+        let allowed =
+            allow.iter().any(|check| check == finding.check) || accepted.contains(&finding.check);
+        Diagnosis { of: name.to_owned(), finding, allowed }
+    };
+    Ok(look(url).await?.into_iter().map(diagnosis).collect())
 }
 
 /// By name, each with its URL.

@@ -18,7 +18,7 @@ use self::{plan::Plan, report::Report};
 use crate::{
     args::Up,
     directory::Directory,
-    signals,
+    doctor, signals,
     supervisor::{Supervisor, event::Event, grpc::Control},
 };
 
@@ -36,6 +36,7 @@ pub(crate) async fn run(data: &Path, options: &Up) -> anyhow::Result<()> {
         bail!("the restore of {backup} was interrupted; run `titan restore {backup}` again");
     }
     let plan = Plan::new(&directory, options, lock.stale()).await?;
+    doctor::before_start(&plan.databases(), &options.allow).await?;
     let app = plan.app()?;
     let (supervisor, events) = Supervisor::new(plan.specs(&directory), &app)?;
 

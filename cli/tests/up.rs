@@ -29,10 +29,15 @@ struct World {
 impl World {
     fn new(registry: &str) -> Self {
         let world = Self::empty();
-        let program = world.path("registry");
-        fs::write(&program, format!("#!/bin/sh\n{registry}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        world.program("registry", registry);
         world
+    }
+
+    /// An application in place of the real one.
+    fn program(&self, name: &str, script: &str) {
+        let program = self.path(name);
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Without any application.
@@ -254,4 +259,47 @@ fn a_detached_run_that_cannot_start_is_a_failure_and_leaves_nothing() {
     assert!(stdout(&world.run(&["logs", "registry"])).contains("cannot read the stars"));
     let reported = stdout(&world.run(&["logs", "titan"]));
     assert!(reported.contains("keeps dying") && reported.contains("cannot read the stars"));
+}
+
+/// A database whose log is an hour ahead of the clock.
+fn clock_went_back(path: &std::path::Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url = format!("sqlite:{}", path.display());
+        let store = durable::Store::open(&url, &[]).await.unwrap();
+        let event = durable::NewEvent::of(&mesh::proto::ListEventsRequest::default());
+        store.append("a", durable::Expected::Any, vec![event]).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        let sql = "UPDATE durable_event SET time = time + 3600000000";
+        tx.execute(sql, Vec::new()).await.unwrap();
+        tx.commit().await.unwrap();
+        store.close().await;
+    });
+}
+
+#[test]
+fn what_is_unsafe_does_not_start_unless_it_is_allowed() {
+    let world = World::new(SERVE);
+    world.program("orders", SERVE);
+    clock_went_back(&world.path(".titan/data/orders.db"));
+    let arguments = ["up", "--only", "registry,orders", "--listen", "127.0.0.1:0"];
+    let refused = world.run(&arguments);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = stderr(&refused);
+    assert!(
+        said.contains("orders") && said.contains("clock") && said.contains("--allow"),
+        "{said}"
+    );
+    assert!(!world.path(".titan/logs/registry.log").exists(), "nothing was started");
+
+    // An application that does not run is not looked at.
+    let up = world.up();
+    kill_process(up.pid(), Signal::TERM).unwrap();
+    assert!(up.end().0.success());
+
+    let allowed = [&arguments[..], &["--allow", "clock"]].concat();
+    let up = Up(world.command(&allowed).spawn().unwrap());
+    until(|| stdout(&world.run(&["logs", "orders"])).contains("serving"));
+    kill_process(up.pid(), Signal::TERM).unwrap();
+    assert!(up.end().0.success());
 }

@@ -75,7 +75,7 @@ pub struct Copied {
 pub async fn exists(url: &str) -> Result<bool, Error> {
     match Location::of(url)? {
         Location::Sqlite(path) => Ok(Path::new(path).is_file()),
-        Location::Postgres(url) => postgres::exists(url).await,
+        Location::Postgres { url, .. } => postgres::exists(&url).await,
     }
 }
 
@@ -89,7 +89,7 @@ pub async fn exists(url: &str) -> Result<bool, Error> {
 pub async fn copy(url: &str, file: &Path) -> Result<Copied, Error> {
     let copied = match Location::of(url)? {
         Location::Sqlite(path) => sqlite::copy(Path::new(path), file).await?,
-        Location::Postgres(url) => postgres::copy(url, file).await?,
+        Location::Postgres { url, .. } => postgres::copy(&url, file).await?,
     };
     sync(file)?;
     Ok(copied)
@@ -104,7 +104,7 @@ pub async fn copy(url: &str, file: &Path) -> Result<Copied, Error> {
 pub async fn restore(file: &Path, url: &str) -> Result<(), Error> {
     match Location::of(url)? {
         Location::Sqlite(path) => sqlite::restore(file, Path::new(path)).await,
-        Location::Postgres(url) => postgres::restore(file, url).await,
+        Location::Postgres { url, .. } => postgres::restore(file, &url).await,
     }
 }
 

@@ -8,7 +8,7 @@ mod signs;
 mod sqlite;
 
 use self::connection::Connection;
-use crate::Error;
+use crate::{Error, store::Location};
 
 /// What a finding means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,17 @@ impl Finding {
     pub fn dangerous(check: &'static str, found: impl Into<String>, advice: &'static str) -> Self {
         Self { check, verdict: Verdict::Unsafe, found: found.into(), advice }
     }
+}
+
+/// The checks whose findings a URL accepts: `postgres://…?allow_unsafe=fsync`.
+///
+/// # Errors
+/// When it names no database.
+pub fn accepted(url: &str) -> Result<Vec<&str>, Error> {
+    Ok(match Location::of(url)? {
+        Location::Postgres { accepted, .. } => accepted,
+        Location::Sqlite(_) => Vec::new(),
+    })
 }
 
 /// Looks at the database behind `sqlite:path` or `postgres://…`, which must exist.

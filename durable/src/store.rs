@@ -59,6 +59,8 @@ impl Store {
     /// Opens `sqlite:path` (made when missing, with its folder) or
     /// `postgres://…`, and brings its schema up to date: the tables of this
     /// crate, whose names begin with `durable_`, and the service's `migrations`.
+    /// A PostgreSQL that is set up to lose acknowledged writes is refused, unless the
+    /// URL names the setting: `postgres://…?allow_unsafe=fsync,full_page_writes`.
     /// Must be called within a tokio runtime, which runs its background tasks and
     /// drives its connections; the store may be used from any other.
     ///
@@ -249,7 +251,9 @@ impl Engine {
     async fn open(url: &str, signal: Arc<log::Signal>) -> Result<Self, Error> {
         match Location::of(url)? {
             Location::Sqlite(path) => Sqlite::open(path, signal).await.map(Self::Sqlite),
-            Location::Postgres(url) => Postgres::open(url).await.map(Self::Postgres),
+            Location::Postgres { url, accepted } => {
+                Postgres::open(&url, &accepted).await.map(Self::Postgres)
+            }
         }
     }
 }

@@ -56,7 +56,8 @@ impl Postgres {
 
     /// What `titan up --database` takes.
     pub fn url(&self) -> String {
-        format!("postgres://postgres@localhost/{{app}}?host={}", self.folder.path().display())
+        let folder = self.folder.path().display();
+        format!("postgres://postgres@localhost/{{app}}?host={folder}&allow_unsafe=fsync")
     }
 
     fn create(&self, database: &str) -> bool {

@@ -65,15 +65,12 @@ impl Plan {
         options: &Up,
         stale: bool,
     ) -> anyhow::Result<Self> {
-        let database = options
-            .database
-            .clone()
-            .unwrap_or_else(|| format!("sqlite:{}/{{app}}.db", directory.databases().display()));
+        let database = options.database.clone().unwrap_or_else(|| directory.database());
         let place = Place {
             registry: fixed_address()?,
             registry_admin: fixed_address()?,
             edge: edge_address(options.listen, stale).await?,
-            database,
+            database: accepting(database, &options.allow),
             mesh_key: directory.key()?,
             drain_timeout: drain_timeout()?,
             otlp: options.otlp.clone(),
@@ -142,6 +139,13 @@ impl Plan {
         }
     }
 
+    /// The databases that the run is about to use, by the applications' names.
+    pub(crate) fn databases(&self) -> Vec<(String, String)> {
+        let named = self.applications.iter().map(|app| app.name);
+        let stateful = named.filter(|app| topology::has_database(app));
+        stateful.map(|app| (app.to_owned(), self.place.database.replace("{app}", app))).collect()
+    }
+
     /// What other commands are answered.
     pub(crate) fn control(
         &self,
@@ -189,6 +193,16 @@ fn chosen(place: &Place, only: &[String]) -> Vec<Application> {
         only.is_empty() || app.name == REGISTRY || only.iter().any(|name| name == app.name)
     };
     topology::applications(place).into_iter().filter(chosen).collect()
+}
+
+/// What is accepted here must not be refused by the services, which look again. Of
+/// SQLite they refuse only what they cannot put right themselves.
+fn accepting(mut database: String, allowed: &[String]) -> String {
+    if !allowed.is_empty() && !database.starts_with("sqlite:") {
+        let sign = if database.contains('?') { '&' } else { '?' };
+        database.push_str(&format!("{sign}allow_unsafe={}", allowed.join(",")));
+    }
+    database
 }
 
 /// The programs of the applications lie beside this one.
@@ -245,6 +259,19 @@ async fn edge_address(listen: SocketAddr, stale: bool) -> anyhow::Result<SocketA
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_allowed_is_passed_on_to_the_services() {
+        let allowed = ["fsync".to_owned(), "role".to_owned()];
+        for (url, passed) in [
+            ("sqlite:/a/{app}.db", "sqlite:/a/{app}.db"),
+            ("postgres://h/{app}", "postgres://h/{app}?allow_unsafe=fsync,role"),
+            ("postgres://h/{app}?a=b", "postgres://h/{app}?a=b&allow_unsafe=fsync,role"),
+        ] {
+            assert_eq!(accepting(url.to_owned(), &allowed), passed);
+            assert_eq!(accepting(url.to_owned(), &[]), url);
+        }
+    }
 
     fn place() -> Place {
         Place {

@@ -29,8 +29,8 @@ impl Connection {
                     .pragma("query_only", "ON");
                 Ok(Self::Sqlite(options.connect().await?))
             }
-            Location::Postgres(url) => {
-                let options = PgConnectOptions::from_str(url)?.application_name("titan doctor");
+            Location::Postgres { url, .. } => {
+                let options = PgConnectOptions::from_str(&url)?.application_name("titan doctor");
                 Ok(Self::Postgres(options.connect().await?))
             }
         }

@@ -34,10 +34,11 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub(super) async fn open(url: &str) -> Result<Self, Error> {
+    /// `accepted` are settings that the URL says can be lived with.
+    pub(super) async fn open(url: &str, accepted: &[&str]) -> Result<Self, Error> {
         let options = PgConnectOptions::from_str(url)?.application_name("titan");
         let writers = pool(WRITERS).connect_with(options.clone()).await?;
-        refuse_unsafe(&writers).await?;
+        refuse_unsafe(&writers, accepted).await?;
         let reading = options.clone().options([("default_transaction_read_only", "on")]);
         Ok(Self {
             writers,
@@ -73,10 +74,18 @@ fn pool(connections: u32) -> PgPoolOptions {
         })
 }
 
-async fn refuse_unsafe(pool: &PgPool) -> Result<(), Error> {
-    let found: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(pool).await?;
-    if found == "off" {
-        return Err(Error::Unsafe { setting: "synchronous_commit", found, wanted: "on" });
+/// As the session has them, whatever the server's own are.
+async fn refuse_unsafe(pool: &PgPool, accepted: &[&str]) -> Result<(), Error> {
+    const SAFE: &str = "SELECT current_setting('synchronous_commit'), current_setting('fsync'),
+        current_setting('full_page_writes')";
+    let (commit, fsync, pages): (String, String, String) =
+        sqlx::query_as(SAFE).fetch_one(pool).await?;
+    let settings = [("synchronous_commit", commit), ("fsync", fsync), ("full_page_writes", pages)];
+    for (setting, found) in settings.into_iter().filter(|(_, found)| found == "off") {
+        if !accepted.contains(&setting) {
+            return Err(Error::Unsafe { setting, found, wanted: "on" });
+        }
+        tracing::warn!(setting, "is off, which can lose acknowledged writes; the URL accepts it");
     }
     Ok(())
 }

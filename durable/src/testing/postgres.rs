@@ -170,7 +170,7 @@ impl Server {
             .await
             .expect("a new name is free");
         let _ = connection.close().await;
-        self.url(&name)
+        format!("{}&allow_unsafe=fsync,full_page_writes", self.url(&name))
     }
 
     /// The socket is there a moment before the server is ready.

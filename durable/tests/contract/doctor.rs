@@ -2,7 +2,7 @@
 
 use durable::{
     Error, Expected, Store,
-    doctor::{Finding, Verdict, examine},
+    doctor::{self, Finding, Verdict, examine},
     params,
     task::NewTask,
     testing::{Backend, backends},
@@ -55,6 +55,15 @@ async fn what_a_session_is_told_counts_and_not_what_the_server_says() {
         assert_eq!((finding.found.as_str(), finding.verdict), ("off", Verdict::Unsafe));
         assert!(!finding.advice.is_empty());
     }
+}
+
+#[test]
+fn what_a_url_accepts_is_known() {
+    let url = "postgres://localhost/a?allow_unsafe=fsync,role&host=/tmp";
+    assert_eq!(doctor::accepted(url).unwrap(), ["fsync", "role"]);
+    assert!(doctor::accepted("postgres://localhost/a").unwrap().is_empty());
+    assert!(doctor::accepted("sqlite:a.db").unwrap().is_empty());
+    assert!(matches!(doctor::accepted("mysql://localhost"), Err(Error::Url(_))));
 }
 
 #[tokio::test]

@@ -271,6 +271,13 @@ async fn unsafe_and_unknown_databases_are_refused() {
     let unknown = Store::open("mysql://root:secret@localhost", &[]).await.unwrap_err();
     assert!(!unknown.to_string().contains("secret"));
     for backend in backends().await.iter().filter(|backend| backend.name == "postgres") {
+        // The server of these tests flushes nothing; its URL says that this is meant.
+        let (bare, _) = backend.url.split_once("&allow_unsafe=").unwrap();
+        for (accepted, refused) in [("", "fsync"), ("&allow_unsafe=fsync", "full_page_writes")] {
+            let error = Store::open(&format!("{bare}{accepted}"), &[]).await.unwrap_err();
+            let Error::Unsafe { setting, found, wanted: "on" } = error else { panic!("{error}") };
+            assert_eq!((setting, &*found), (refused, "off"));
+        }
         let url = format!("{}&options=-c%20synchronous_commit%3Doff", backend.url);
         let refused = Store::open(&url, &[]).await;
         assert!(matches!(refused, Err(Error::Unsafe { setting: "synchronous_commit", .. })));
