@@ -20,6 +20,7 @@ pub mod events;
 pub mod feed;
 pub mod list;
 pub mod log;
+mod meter;
 pub mod projection;
 pub mod saga;
 mod schema;

@@ -70,6 +70,7 @@ mod change;
 mod definition;
 mod engine;
 mod failure;
+mod gauges;
 mod grpc;
 mod machine;
 mod record;
@@ -94,7 +95,7 @@ use crate::{
     time,
 };
 
-pub(crate) use record::{FINISHED, TABLES, prune};
+pub(crate) use record::{FINISHED, TABLES, prune, waiting};
 
 pub use definition::Definition;
 pub use failure::{Failure, Refusal};
@@ -180,6 +181,7 @@ impl Sagas {
         };
         record::note(tx, id, 0, &[started]).await?;
         self.worker.adopt(tx, NewTask::new(KIND, id)).await?;
+        gauges::started(&saga.definition);
         crash::point("saga.started");
         Ok(true)
     }

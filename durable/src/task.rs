@@ -11,6 +11,8 @@
 mod attempt;
 mod claim;
 mod dead;
+mod due;
+mod gauges;
 mod grpc;
 mod heart;
 mod held;
@@ -22,6 +24,7 @@ use std::{error::Error as StdError, sync::Arc};
 
 use tokio::sync::watch;
 
+pub(crate) use due::due;
 pub(crate) use heart::{BEAT, lease};
 
 pub use dead::{DeadTask, Failure, dead, discard, requeue};

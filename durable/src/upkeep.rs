@@ -8,6 +8,7 @@
 
 mod archive;
 mod prune;
+mod sample;
 mod turn;
 
 use std::{path::PathBuf, time::Duration};
@@ -18,7 +19,7 @@ use tokio::time::sleep;
 use self::turn::Turn;
 use crate::{Error, Store, log, time};
 
-pub(crate) use turn::TABLE;
+pub(crate) use turn::{TABLE, WAITING};
 
 /// Between two rounds on average. What is removed was kept for days, and a round
 /// that finds nothing costs four lookups.
@@ -129,9 +130,23 @@ impl Upkeep {
         self
     }
 
-    /// Keeps the store small until it is dropped, at any point without harm. To run
-    /// in every replica beside what is served.
+    /// Keeps the store small, and tells on the page of metrics what waits in it, until
+    /// it is dropped, at any point without harm. To run in every replica beside what
+    /// is served.
     pub async fn run(self) {
+        tokio::join!(self.keep(), sample::run(&self.store));
+    }
+
+    /// Looks once at what waits in the store, for the page of metrics;
+    /// [`Upkeep::run`] does it every 15 s.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn look(&self) -> Result<(), Error> {
+        sample::look(&self.store).await
+    }
+
+    async fn keep(&self) {
         loop {
             // From half to one and a half, so that replicas do not come in step.
             sleep(PERIOD.mul_f64(0.5 + fastrand::f64())).await;

@@ -6,10 +6,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use mesh::status;
+use tokio::time::Instant;
 
 use super::{
     Direction, KIND, Record, Status,
     change::{self, Attempted, Change, Then},
+    gauges,
     machine::{Outcome, Place, State},
     record,
     registry::Registry,
@@ -143,6 +145,7 @@ impl Run {
         let number = attempts.saturating_add(1);
         let attempt = Attempt { saga: self.saga.id.clone(), step, direction, number };
         crash::point("saga.action.before");
+        let began = Instant::now();
         let answer = script.attempt(attempt, &self.saga.data)?.await;
         crash::point("saga.action.after");
         if let Err(failure) = &answer {
@@ -150,7 +153,9 @@ impl Run {
             let direction = direction.word();
             tracing::info!(saga, step, direction, number, %failure, "a step did not succeed");
         }
-        Ok(Some(Attempted::of(answer)))
+        let attempted = Attempted::of(answer);
+        gauges::attempted(&self.saga.definition, attempted.outcome, began.elapsed());
+        Ok(Some(attempted))
     }
 
     /// Stores what came of an attempt, in one transaction with what follows. The
@@ -266,6 +271,7 @@ impl Run {
             Status::Completed | Status::Compensated | Status::Resolved => {
                 let status = saga.status.word();
                 tracing::info!(saga = id, status, "a saga has ended");
+                gauges::finished(saga.status);
             }
             Status::Running | Status::Compensating => {}
         }

@@ -15,8 +15,8 @@ use super::{
 use crate::{Error, Row};
 
 pub(super) use history::{history, note};
-pub(crate) use list::prune;
 pub(super) use list::{page, unfinished};
+pub(crate) use list::{prune, waiting};
 pub(super) use row::{insert, load, lock, update};
 pub(crate) use schema::{FINISHED, TABLES};
 

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use mesh::status;
 
 use super::{
-    HandlerError, Lease, dead,
+    HandlerError, Lease, dead, gauges,
     worker::{Inner, Registered},
 };
 use crate::Error;
@@ -20,10 +20,12 @@ pub(super) async fn run(inner: &Inner, registered: &Registered, lease: &Lease) {
     if inner.is_stopping() {
         return unclaim(inner, lease).await;
     }
+    let counted = gauges::Attempt::begin(&lease.kind);
     let most = registered.kind.attempts;
     // Those that fail are buried at their last attempt. More than that means that
     // the process died each time.
     if lease.attempts > most {
+        counted.failed();
         let error = format!("each of {most} attempts ended with its process");
         return settle(inner, registered, lease, &error).await;
     }
@@ -40,6 +42,7 @@ pub(super) async fn run(inner: &Inner, registered: &Registered, lease: &Lease) {
         tracing::info!(kind = lease.kind, key = lease.key, "a lease was lost to another worker");
         return;
     }
+    counted.failed();
     settle(inner, registered, lease, &shortened(status::chain(&*error))).await;
 }
 

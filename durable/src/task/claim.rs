@@ -11,6 +11,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::sleep};
 use super::{
     Lease, NewTask,
     dead::count,
+    due::priorities,
     worker::{Inner, Registered},
 };
 use crate::{Dialect, Error, Row, Tx, params};
@@ -77,7 +78,7 @@ async fn round(inner: &Arc<Inner>) -> Result<Round, Error> {
             crowded = true;
             continue;
         }
-        let priorities = priorities(inner, &registered.kind.name, now).await?;
+        let priorities = priorities(&inner.store, &registered.kind.name, now).await?;
         if !priorities.is_empty() {
             ready.push(Ready { registered, permits, priorities });
         }
@@ -101,27 +102,6 @@ async fn seed(inner: &Inner, registered: &Registered, now: i64) -> Result<(), Er
 fn permits(registered: &Registered) -> Vec<OwnedSemaphorePermit> {
     let take = || registered.room.clone().try_acquire_owned().ok();
     std::iter::from_fn(take).take(BATCH).collect()
-}
-
-/// The priorities at which something is due, the highest first. Steps from one to
-/// the next in the index, so it costs as many lookups as there are priorities,
-/// however many tasks wait for their time.
-async fn priorities(inner: &Inner, kind: &str, now: i64) -> Result<Vec<i64>, Error> {
-    const FREE: &str = "durable_task WHERE owner IS NULL AND died IS NULL AND kind = $1";
-    let sql = format!(
-        "WITH RECURSIVE level (priority) AS (
-            SELECT * FROM (SELECT priority FROM {FREE} ORDER BY priority DESC LIMIT 1) AS highest
-            UNION ALL
-            SELECT (SELECT priority FROM {FREE} AND priority < level.priority
-                    ORDER BY priority DESC LIMIT 1)
-            FROM level WHERE level.priority IS NOT NULL
-        )
-        SELECT priority FROM level WHERE priority IS NOT NULL
-            AND EXISTS (SELECT 1 FROM {FREE} AND priority = level.priority AND due <= $2)
-        ORDER BY priority DESC"
-    );
-    let rows = inner.store.query(sql, params![kind, now]).await?;
-    rows.iter().map(|row| row.get("priority")).collect()
 }
 
 /// One transaction for all kinds. The attempts begin after its commit; whether

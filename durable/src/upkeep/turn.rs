@@ -29,6 +29,12 @@ pub(crate) const TABLE: Sql = Sql::Both(
         WHERE status IN ('applied', 'discarded');",
 );
 
+/// Finds dead letters that are not settled.
+pub(crate) const WAITING: Sql = Sql::Both(
+    "CREATE INDEX durable_dead_letter_waiting ON durable_dead_letter (consumer)
+        WHERE status IN ('parked', 'released');",
+);
+
 /// How far a log is kept up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marks {

@@ -15,6 +15,7 @@ mod home;
 mod jar;
 mod list;
 mod mesh;
+mod metrics;
 mod operate;
 mod outage;
 mod parking;

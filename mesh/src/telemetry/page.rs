@@ -79,7 +79,7 @@ impl Page {
     }
 
     /// The upper bound of a bucket as the label has it.
-    pub(super) fn bound(&self, value: f64) -> String {
+    pub(crate) fn bound(&self, value: f64) -> String {
         if self.is_open() { canonical(value) } else { value.to_string() }
     }
 
