@@ -21,6 +21,8 @@ use crate::{
 
 /// Attempts before this one (gRFC A6).
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+/// What an edge calls a request, and every call that it causes.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("titan-mesh/", env!("CARGO_PKG_VERSION")));
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
@@ -100,6 +102,11 @@ impl Head {
         // would take the place of what is.
         place.set_sensitive(!first);
         headers.insert(trace::TRACEPARENT, place);
+        if self.own.is_some()
+            && let Some(id) = headers.get_mut(REQUEST_ID)
+        {
+            id.set_sensitive(!first);
+        }
 
         let mut request = Request::new(());
         *request.method_mut() = http::Method::POST;

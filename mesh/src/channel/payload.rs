@@ -40,13 +40,14 @@ impl Payload {
     /// Looks at what is there without waiting: the body of a unary call is
     /// complete at once.
     pub(crate) async fn of(mut body: Body) -> Result<Self, Status> {
-        let mut seen = VecDeque::new();
+        // Two places in all, and mostly one is used: no queue yet.
+        let (mut first, mut second) = (None, None);
         let complete = std::future::poll_fn(|cx| {
             loop {
                 match Pin::new(&mut body).poll_frame(cx) {
-                    Poll::Ready(Some(Ok(frame))) if seen.is_empty() => seen.push_back(frame),
+                    Poll::Ready(Some(Ok(frame))) if first.is_none() => first = Some(frame),
                     Poll::Ready(Some(Ok(frame))) => {
-                        seen.push_back(frame);
+                        second = Some(frame);
                         return Poll::Ready(Ok(false));
                     }
                     Poll::Ready(Some(Err(status))) => return Poll::Ready(Err(status)),
@@ -57,9 +58,10 @@ impl Payload {
         })
         .await?;
         if complete {
-            let only = seen.pop_front().and_then(|frame| frame.into_data().ok());
+            let only = first.and_then(|frame| frame.into_data().ok());
             return Ok(Self::Whole(only.unwrap_or_default()));
         }
+        let seen = first.into_iter().chain(second).collect();
         Ok(Self::Stream(Box::new(Streamed { seen, rest: body, sent: Arc::default() })))
     }
 
