@@ -1,6 +1,7 @@
 //! One port for everything that comes from outside: REST by the contracts' HTTP
 //! rules, gRPC passed through, and the edge's own pages.
 
+mod client;
 mod coding;
 mod cors;
 mod deadline;
@@ -17,20 +18,20 @@ mod pages;
 mod range;
 mod reflection;
 mod rest;
+mod sent;
 mod stall;
 mod upload;
 mod upstream;
 mod validator;
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use mesh::{App, Workers};
 use tokio::net::TcpListener;
-use tonic::{Code, body::Body};
+use tonic::Code;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::pb::{
     v1::server_reflection_server::ServerReflectionServer as V1,
@@ -38,8 +39,8 @@ use tonic_reflection::pb::{
 };
 
 use self::{
-    cors::Cors, exchange::Exchange, health::EdgeHealth, pages::Documents,
-    reflection::EdgeReflection, upstream::Upstream,
+    client::Turn, cors::Cors, exchange::Exchange, health::EdgeHealth, log::Logged,
+    pages::Documents, reflection::EdgeReflection, sent::Sent, upstream::Upstream,
 };
 use crate::{
     config::Config,
@@ -101,27 +102,25 @@ impl Edge {
     }
 
     /// Serves one request; every failure becomes a response.
-    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        let snapshot = self.live.get();
-        let exchange = Exchange::begin(snapshot, request.headers(), peer, self.trace_ratio);
-        let entry = log::Entry::of(&request, peer);
-        log::logged(&exchange, entry, async {
-            let trace = exchange.traceparent.to_str().ok();
-            let serve = mesh::call::caused_by(trace, self.dispatch(&exchange, request));
-            let served = AssertUnwindSafe(serve).catch_unwind().await;
-            let mut response = served.unwrap_or_else(|_| {
-                let failure = Failure::new(Code::Internal, "INTERNAL", "internal error");
-                refuse(&exchange, &failure)
-            });
-            self.finish(&exchange, &mut response);
-            response
-        })
-        .await
+    async fn handle(&self, request: Request<Incoming>, turn: Turn) -> Response<Logged> {
+        let (snapshot, client) = (self.live.get(), turn.client().clone());
+        let exchange = Exchange::begin(snapshot, request.headers(), client, self.trace_ratio);
+        let entry = log::Entry::of(&request);
+        let trace = exchange.traceparent.to_str().ok();
+        // Boxed, since what is around it moves it, hyper last of all.
+        let serve = mesh::call::caused_by(trace, Box::pin(self.dispatch(&exchange, request)));
+        let served = AssertUnwindSafe(serve).catch_unwind().await;
+        let mut response = served.unwrap_or_else(|_| {
+            let failure = Failure::new(Code::Internal, "INTERNAL", "internal error");
+            refuse(&exchange, &failure)
+        });
+        self.finish(&exchange, &mut response);
+        log::logged(exchange, entry, turn, response)
     }
 
-    async fn dispatch(&self, exchange: &Exchange, request: Request<Incoming>) -> Response<Body> {
+    async fn dispatch(&self, exchange: &Exchange, request: Request<Incoming>) -> Response<Sent> {
         if grpc::is_call(request.headers()) {
-            return self.grpc(exchange, request).await;
+            return Box::pin(self.grpc(exchange, request)).await.map(Sent::Stream);
         }
         let page = self.page(exchange, request.method(), request.uri().path());
         let served = match page {
@@ -132,7 +131,7 @@ impl Edge {
     }
 
     /// Adds what every response carries.
-    fn finish(&self, exchange: &Exchange, response: &mut Response<Body>) {
+    fn finish(&self, exchange: &Exchange, response: &mut Response<Sent>) {
         let headers = response.headers_mut();
         headers.insert(exchange::REQUEST_ID, exchange.id.clone());
         headers.insert(exchange::TRACEPARENT, exchange.traceparent.clone());
@@ -141,12 +140,12 @@ impl Edge {
     }
 }
 
-fn refuse(exchange: &Exchange, failure: &Failure) -> Response<Body> {
+fn refuse(exchange: &Exchange, failure: &Failure) -> Response<Sent> {
     let context = Context {
         snapshot: &exchange.snapshot,
         has_token: exchange.has_token,
         wants_problem: exchange.wants_problem,
         request_id: exchange.id.to_str().unwrap_or_default(),
     };
-    failure.respond(context).map(|body| Body::new(Full::new(body).map_err(|never| match never {})))
+    failure.respond(context).map(Sent::Whole)
 }

@@ -10,12 +10,13 @@ pub mod source;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
+use mesh::Channel;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use thiserror::Error;
 use transcode::{
@@ -24,6 +25,7 @@ use transcode::{
     routes::{Found, RouteError, Routes},
 };
 
+use self::policy::Allowance;
 pub use policy::{Access, Policy};
 pub use route::{Route, Target};
 pub(crate) use route::{body_field, is_served, shown_field};
@@ -89,23 +91,38 @@ pub struct Rpc {
     pub method: MethodDescriptor,
     /// Its access rule and deadline.
     pub policy: Policy,
+    /// Whether many messages go in.
+    pub(crate) takes_stream: bool,
+    /// Whether many messages come out.
+    pub(crate) gives_stream: bool,
+    /// How long a REST call of it may take.
+    pub(crate) allowance: Allowance,
+    /// The way to the application, once it was called by this snapshot.
+    pub(crate) channel: OnceLock<Channel>,
 }
 
 impl Rpc {
     fn new(app: &Arc<str>, method: MethodDescriptor) -> Rpc {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let policy = Policy::of(&method);
+        let (takes_stream, gives_stream) =
+            (method.is_client_streaming(), method.is_server_streaming());
         Rpc {
             app: app.clone(),
             path: path.parse().expect("names of methods are paths"),
-            policy: Policy::of(&method),
+            allowance: Allowance::new(policy.deadline, !takes_stream && !gives_stream),
+            policy,
             method,
+            takes_stream,
+            gives_stream,
+            channel: OnceLock::new(),
         }
     }
 
     /// Whether one message goes in and one comes out.
     #[must_use]
     pub fn is_unary(&self) -> bool {
-        !self.method.is_client_streaming() && !self.method.is_server_streaming()
+        !self.takes_stream && !self.gives_stream
     }
 }
 

@@ -4,17 +4,29 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Code;
 
-use crate::error::Failure;
+use crate::{error::Failure, schema::policy::Allowance};
 
 /// Seconds, with or without a fraction.
-pub(super) const SERVER_TIMEOUT: &str = "x-server-timeout";
+pub(super) const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
 
-/// For a unary call whose contract states none: nobody waits longer for a page,
-/// and a client that does not say so must not hold a connection for ever.
-pub(super) const DEFAULT: Duration = Duration::from_secs(60);
+/// The header with the time that a call has.
+///
+/// # Errors
+/// A header of the client that does not say a time.
+pub(super) fn header(
+    headers: &HeaderMap,
+    allowed: &Allowance,
+) -> Result<Option<HeaderValue>, Failure> {
+    let asked = of(headers, None)?;
+    // Written once for all calls in which nobody asks for less.
+    match asked.filter(|asked| allowed.time.is_none_or(|time| *asked < time)) {
+        None => Ok(allowed.header.clone()),
+        Some(asked) => Ok(Some(mesh::deadline::format(asked))),
+    }
+}
 
 /// The time that a call has.
 ///

@@ -1,10 +1,13 @@
 //! What the edge notes about a request before it looks at it: an id, a place in
 //! a trace, and whether there is a token.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::client::Client;
 use crate::schema::Snapshot;
 
 /// The header with the id of a request.
@@ -16,12 +19,13 @@ pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 const MAX_ID_BYTES: usize = 128;
 
 /// A request in the edge's hands.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Exchange {
     /// The schema that this request is served by, to its end.
     pub(super) snapshot: Arc<Snapshot>,
-    /// The client's address.
-    pub(super) peer: SocketAddr,
+    pub(super) client: Arc<Client>,
+    /// The template of the route that serves the request, once it is known.
+    pub(super) route: OnceLock<Arc<str>>,
     /// The client's own id, or a new one.
     pub(super) id: HeaderValue,
     /// The client's place in a trace, or the begin of a new one.
@@ -38,14 +42,16 @@ impl Exchange {
     pub(super) fn begin(
         snapshot: Arc<Snapshot>,
         headers: &HeaderMap,
-        peer: SocketAddr,
+        client: Arc<Client>,
         trace_ratio: f64,
     ) -> Exchange {
+        let (id, traceparent) = names(headers, trace_ratio);
         Exchange {
             snapshot,
-            peer,
-            id: request_id(headers),
-            traceparent: traceparent(headers, trace_ratio),
+            client,
+            route: OnceLock::new(),
+            id,
+            traceparent,
             has_token: headers.contains_key(header::AUTHORIZATION),
             wants_problem: wants_problem(headers),
             origin: headers.get(header::ORIGIN).cloned(),
@@ -63,28 +69,47 @@ fn wants_problem(headers: &HeaderMap) -> bool {
     })
 }
 
-fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let given = headers.get(REQUEST_ID).filter(|id| {
+/// Digits of a request's own id, and of its place in a trace.
+const ID: usize = 32;
+const PLACE: usize = 55;
+
+/// The request's id and its place in a trace: what the client says of them, or
+/// else new ones, which share one allocation.
+fn names(headers: &HeaderMap, trace_ratio: f64) -> (HeaderValue, HeaderValue) {
+    let (id, place) = (given_id(headers), given_place(headers));
+    if let (Some(id), Some(place)) = (id, place) {
+        return (id.clone(), place.clone());
+    }
+    let mut text = Vec::with_capacity(ID + PLACE);
+    text.resize(ID, 0);
+    put_hex(&mut text, fastrand::u128(..));
+    text.extend_from_slice(&begun(trace_ratio));
+    let text = Bytes::from(text);
+    let value = |part| HeaderValue::from_maybe_shared(part).expect("digits are a header value");
+    let new_id = || value(text.slice(..ID));
+    let new_place = || value(text.slice(ID..));
+    (id.cloned().unwrap_or_else(new_id), place.cloned().unwrap_or_else(new_place))
+}
+
+fn given_id(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(REQUEST_ID).filter(|id| {
         (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    });
-    given.cloned().unwrap_or_else(|| {
-        let mut text = [0; 32];
-        put_hex(&mut text, fastrand::u128(..));
-        value(&text)
     })
 }
 
-fn traceparent(headers: &HeaderMap, ratio: f64) -> HeaderValue {
-    if let Some(given) = headers.get(TRACEPARENT).filter(|given| is_traceparent(given.as_bytes())) {
-        return given.clone();
-    }
+fn given_place(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(TRACEPARENT).filter(|given| is_traceparent(given.as_bytes()))
+}
+
+/// The begin of a trace.
+fn begun(ratio: f64) -> [u8; PLACE] {
     let sampled = u8::from(fastrand::f64() < ratio);
     let (trace, span) = (fastrand::u128(1..), fastrand::u64(1..));
     let mut text = *b"00-................................-................-00";
     put_hex(&mut text[3..35], trace);
     put_hex(&mut text[36..52], span.into());
     put_hex(&mut text[53..], sampled.into());
-    value(&text)
+    text
 }
 
 /// Version 00, with ids that are not zero (W3C Trace Context §3.2.2).
@@ -108,16 +133,20 @@ pub(super) fn put_hex(digits: &mut [u8], mut number: u128) {
     }
 }
 
-fn value(text: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(text).expect("hexadecimal digits are a header value")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn with(name: HeaderName, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_bytes(value.as_bytes()).unwrap())])
+    }
+
+    fn request_id(headers: &HeaderMap) -> HeaderValue {
+        names(headers, 0.0).0
+    }
+
+    fn traceparent(headers: &HeaderMap, ratio: f64) -> HeaderValue {
+        names(headers, ratio).1
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! (gRPC over HTTP/2, "Length-Prefixed-Message").
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
@@ -61,11 +61,11 @@ where
         }
     }
     let trailers = trailers.ok_or_else(|| broken("the service's answer ends without a status"))?;
+    if code(&trailers).is_none() {
+        return Err(broken("the service's answer has no status"));
+    }
     if let Some(status) = refusal(&trailers) {
         return Err(status);
-    }
-    if !trailers.contains_key("grpc-status") {
-        return Err(broken("the service's answer has no status"));
     }
     Ok((head.headers, one_message(received.into_bytes())?))
 }
@@ -110,7 +110,17 @@ impl Received {
 
 /// The status in headers or trailers, unless it is OK.
 pub(super) fn refusal(headers: &HeaderMap) -> Option<Status> {
+    // What most answers say is told without reading the rest of them.
+    if code(headers).is_none_or(|code| code == "0") {
+        return None;
+    }
     Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
+}
+
+/// The value of `grpc-status`. Headers and trailers are few: to compare each is
+/// less work than to hash the name.
+fn code(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.iter().find(|(name, _)| name.as_str() == "grpc-status").map(|(_, code)| code)
 }
 
 fn one_message(mut received: Bytes) -> Result<Bytes, Status> {

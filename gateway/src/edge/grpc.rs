@@ -65,7 +65,7 @@ impl Edge {
         path: &str,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
-        let app = exchange
+        exchange
             .snapshot
             .owner(service)
             .ok_or_else(|| refuse(Code::Unimplemented, "UNKNOWN_SERVICE", "no such service"))?;
@@ -74,7 +74,7 @@ impl Edge {
             .rpc(path)
             .ok_or_else(|| refuse(Code::Unimplemented, "UNKNOWN_METHOD", "no such method"))?;
         let upstream = self.upstream_request(exchange, rpc, request)?;
-        let (head, body) = self.upstream.call(app, upstream).await?.into_parts();
+        let (head, body) = self.upstream.call(rpc, upstream).await?.into_parts();
         let mut response = Response::new(Body::new(body));
         *response.status_mut() = head.status;
         *response.headers_mut() = headers::to_grpc(&head.headers);
@@ -93,7 +93,8 @@ impl Edge {
         let mut upstream = Request::new(Body::new(body));
         *upstream.method_mut() = http::Method::POST;
         *upstream.uri_mut() = rpc.path.clone().into();
-        *upstream.headers_mut() = headers::from_grpc(&head.headers, exchange.peer);
+        *upstream.headers_mut() =
+            headers::from_grpc(&head.headers, exchange.client.forwarded.clone());
         upstream.headers_mut().insert(super::exchange::REQUEST_ID, exchange.id.clone());
         if let Some(timeout) = timeout {
             upstream.headers_mut().insert(mesh::deadline::HEADER, mesh::deadline::format(timeout));

@@ -2,13 +2,15 @@
 //! those that mean something to a service; from a gRPC client its metadata; and
 //! from neither what only the mesh itself may say.
 
-use std::net::SocketAddr;
-
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 /// Who calls, as the services' logs and limits see it: the address of the edge's
 /// own peer, since nobody vouches for what a client writes there.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Headers that a call or an answer mostly has in the end, those among them that
+/// the mesh and the edge add: a map that grows is made twice.
+const USUAL: usize = 12;
 
 /// Headers of a REST request that are metadata of the call.
 const REST_METADATA: [&str; 7] = [
@@ -45,24 +47,26 @@ fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// The metadata of a call for a REST request.
-pub(super) fn from_rest(headers: &HeaderMap, peer: SocketAddr) -> HeaderMap {
-    let mut metadata = pick(headers, |name| {
+pub(super) fn from_rest(headers: &HeaderMap, forwarded: HeaderValue) -> HeaderMap {
+    let mut metadata = HeaderMap::with_capacity(USUAL);
+    pick(&mut metadata, headers, |name| {
         let custom = name.starts_with("x-") && !name.starts_with("x-forwarded-");
         (custom || REST_METADATA.contains(&name))
             && !is_of_the_mesh(name)
-            && name != super::deadline::SERVER_TIMEOUT
+            && name != super::deadline::SERVER_TIMEOUT.as_str()
             && name != "x-real-ip"
     });
     metadata.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     metadata.insert(header::TE, HeaderValue::from_static("trailers"));
-    metadata.insert(FORWARDED_FOR, peer_value(peer));
+    metadata.insert(FORWARDED_FOR, forwarded);
     metadata
 }
 
 /// The metadata of a call for a gRPC request: everything but what belongs to the
 /// hop, to the edge, or to the mesh.
-pub(super) fn from_grpc(headers: &HeaderMap, peer: SocketAddr) -> HeaderMap {
-    let mut metadata = pick(headers, |name| {
+pub(super) fn from_grpc(headers: &HeaderMap, forwarded: HeaderValue) -> HeaderMap {
+    let mut metadata = HeaderMap::with_capacity(headers.len() + USUAL);
+    pick(&mut metadata, headers, |name| {
         !is_hop_by_hop(name)
             && !is_of_the_mesh(name)
             && !name.starts_with("x-forwarded-")
@@ -80,7 +84,7 @@ pub(super) fn from_grpc(headers: &HeaderMap, peer: SocketAddr) -> HeaderMap {
             )
     });
     metadata.insert(header::TE, HeaderValue::from_static("trailers"));
-    metadata.insert(FORWARDED_FOR, peer_value(peer));
+    metadata.insert(FORWARDED_FOR, forwarded);
     metadata
 }
 
@@ -123,17 +127,21 @@ pub(super) enum Kind {
 /// listed, and those that begin with `x-`. Cookies are not among them: whoever
 /// sets one for the edge's host speaks for every service behind it.
 pub(super) fn to_rest(metadata: &HeaderMap, kind: Kind) -> HeaderMap {
-    pick(metadata, |name| {
+    let mut headers = HeaderMap::with_capacity(USUAL);
+    pick(&mut headers, metadata, |name| {
         let custom = name.starts_with("x-") && !name.starts_with("x-http-");
         (custom && !is_of_the_mesh(name))
             || REST_HEADERS.contains(&name)
             || (kind == Kind::Raw && RAW_HEADERS.contains(&name))
-    })
+    });
+    headers
 }
 
 /// The HTTP status that a service asks for; 200 when it asks for none that it may.
 pub(super) fn status(metadata: &HeaderMap) -> StatusCode {
-    let Some(asked) = metadata.get(CODE) else { return StatusCode::OK };
+    // Answers have few headers: to compare each is less work than to hash the name.
+    let asked = metadata.iter().find(|(name, _)| name.as_str() == CODE);
+    let Some((_, asked)) = asked else { return StatusCode::OK };
     let status = StatusCode::from_bytes(asked.as_bytes()).ok();
     status.filter(|status| (200..400).contains(&status.as_u16())).unwrap_or_else(|| {
         tracing::warn!(?asked, "a service asks for a status that an answer cannot have");
@@ -148,23 +156,19 @@ pub(super) fn length(metadata: &HeaderMap) -> Option<u64> {
 
 /// The headers of a gRPC response.
 pub(super) fn to_grpc(metadata: &HeaderMap) -> HeaderMap {
-    pick(metadata, |name| {
+    let mut headers = HeaderMap::with_capacity(USUAL);
+    pick(&mut headers, metadata, |name| {
         !is_hop_by_hop(name) && !is_of_the_mesh(name) && !matches!(name, "content-length" | "date")
-    })
+    });
+    headers
 }
 
-fn pick(headers: &HeaderMap, passes: impl Fn(&str) -> bool) -> HeaderMap {
-    let mut picked = HeaderMap::with_capacity(headers.len() + 4);
+fn pick(picked: &mut HeaderMap, headers: &HeaderMap, passes: impl Fn(&str) -> bool) {
     for (name, value) in headers {
         if passes(name.as_str()) {
             picked.append(name.clone(), value.clone());
         }
     }
-    picked
-}
-
-fn peer_value(peer: SocketAddr) -> HeaderValue {
-    HeaderValue::from_str(&peer.ip().to_string()).expect("an address is a header value")
 }
 
 #[cfg(test)]
@@ -209,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_rest_client_passes_what_means_something_to_a_service() {
-        let peer = "192.0.2.7:1".parse().unwrap();
+        let peer = HeaderValue::from_static("192.0.2.7");
         let metadata = from_rest(&of(&SENT), peer);
         assert_eq!(
             names(&metadata),
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_grpc_client_passes_its_metadata_but_not_the_words_of_the_mesh() {
-        let peer = "[::1]:1".parse().unwrap();
+        let peer = HeaderValue::from_static("::1");
         let metadata = from_grpc(&of(&SENT), peer);
         assert_eq!(
             names(&metadata),

@@ -1,15 +1,7 @@
 //! Connections: accepted up to a limit, spoken to in HTTP/1.1 or HTTP/2 as their
 //! first bytes ask (h2c with prior knowledge), and let go in order at the end.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
@@ -23,7 +15,11 @@ use mesh::{
 };
 use tokio::sync::watch;
 
-use super::{Edge, Limits, stall::Watched};
+use super::{
+    Edge, Limits,
+    client::{Client, Patience},
+    stall::Watched,
+};
 
 /// From the first byte of a request to the last of its headers, and from one
 /// request to the next: clients that are slower hold a connection for nothing.
@@ -88,8 +84,8 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        // `Client` keeps the time.
+        .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES as usize);
     builder
@@ -113,31 +109,29 @@ async fn connection(
     peer: SocketAddr,
     mut draining: watch::Receiver<bool>,
 ) {
-    let asked = AtomicBool::new(false);
+    let client = Arc::new(Client::new(peer));
     let service = service_fn(|request: Request<Incoming>| {
-        asked.store(true, Relaxed);
-        let edge = edge.clone();
-        async move { Ok::<_, Infallible>(edge.handle(request, peer).await) }
+        let (edge, turn) = (edge.clone(), client.turn(request.version()));
+        async move { Ok::<_, Infallible>(edge.handle(request, turn).await) }
     });
     let stream = TokioIo::new(Watched::new(stream, edge.limits.idle_timeout));
     let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
-    // hyper's own timer begins when it knows the protocol; a client that does not
-    // even say that must not stay either.
-    let mut first = std::pin::pin!(tokio::time::sleep(HEADER_TIMEOUT));
+    let mut look = std::pin::pin!(tokio::time::sleep(HEADER_TIMEOUT));
     let mut leaving = false;
     loop {
         tokio::select! {
+            biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(%peer, error = %error, "a connection failed");
                 }
                 return;
             }
-            () = first.as_mut(), if !first.is_elapsed() => {
-                if !asked.load(Relaxed) {
-                    return tracing::debug!(%peer, "no request came");
-                }
-            }
+            () = look.as_mut(), if !look.is_elapsed() => match client.patience(HEADER_TIMEOUT) {
+                Patience::Until(then) => look.as_mut().reset(then),
+                Patience::Endless => {}
+                Patience::Over => return tracing::debug!(%peer, "no request came"),
+            },
             _ = draining.wait_for(|drain| *drain), if !leaving => {
                 leaving = true;
                 connection.as_mut().graceful_shutdown();

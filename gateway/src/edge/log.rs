@@ -3,7 +3,6 @@
 //! people type.
 
 use std::{
-    cell::RefCell,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -11,119 +10,119 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tonic::{Status, body::Body};
-use transcode::template::Template;
+use tonic::Status;
 
-use super::exchange::Exchange;
+use super::{
+    client::{Client, Turn},
+    exchange::Exchange,
+    sent::Sent,
+};
 
 /// Longest path that is logged.
 const MAX_PATH_CHARS: usize = 256;
+/// The target of the lines.
+const ACCESS: &str = "access";
 
-tokio::task_local! {
-    /// The template of the route that serves the request, once it is known.
-    static ROUTE: RefCell<Option<Arc<str>>>;
+/// Writes a request's line when the response has been sent.
+pub(super) fn logged(
+    exchange: Exchange,
+    entry: Option<Box<Entry>>,
+    turn: Turn,
+    response: Response<Sent>,
+) -> Response<Logged> {
+    let line = entry.map(|mut entry| {
+        entry.status = response.status().as_u16();
+        entry.grpc_status = grpc_status(response.headers());
+        Line {
+            entry,
+            client: exchange.client,
+            id: exchange.id,
+            traceparent: exchange.traceparent,
+            route: exchange.route.into_inner(),
+        }
+    });
+    response.map(|body| Logged { body, line, _turn: turn })
 }
 
-/// Notes which route serves the request.
-pub(super) fn route(template: &Template) {
-    // Outside of a request there is nothing to note.
-    let _ = ROUTE.try_with(|route| *route.borrow_mut() = Some(template.text().clone()));
-}
-
-/// Runs `serve` and writes its line when the response has been sent.
-pub(super) async fn logged(
-    exchange: &Exchange,
-    entry: Entry,
-    serve: impl Future<Output = Response<Body>>,
-) -> Response<Body> {
-    let serve = async {
-        let response = serve.await;
-        (response, ROUTE.with(RefCell::take))
-    };
-    let (response, route) = ROUTE.scope(RefCell::default(), serve).await;
-    let entry = Entry {
-        route,
-        status: response.status().as_u16(),
-        grpc_status: grpc_status(response.headers()),
-        request_id: Some(exchange.id.clone()),
-        traceparent: Some(exchange.traceparent.clone()),
-        ..entry
-    };
-    response.map(|body| Body::new(Logged { body, entry }))
-}
-
-/// What a line says.
+/// What a line says from the beginning.
 #[derive(Debug)]
 pub(super) struct Entry {
     begun: Instant,
     method: http::Method,
-    path: String,
-    peer: std::net::SocketAddr,
+    uri: Uri,
     probe: bool,
-    route: Option<Arc<str>>,
     status: u16,
     grpc_status: Option<i32>,
-    request_id: Option<HeaderValue>,
-    traceparent: Option<HeaderValue>,
     bytes: usize,
     complete: bool,
 }
 
 impl Entry {
-    pub(super) fn of<B>(request: &Request<B>, peer: std::net::SocketAddr) -> Entry {
+    /// Nothing when nobody listens.
+    pub(super) fn of<B>(request: &Request<B>) -> Option<Box<Entry>> {
         let path = request.uri().path();
-        Entry {
-            begun: Instant::now(),
-            method: request.method().clone(),
-            path: shown(path).to_owned(),
-            peer,
-            probe: matches!(path, "/livez" | "/readyz" | "/grpc.health.v1.Health/Check"),
-            route: None,
-            status: 0,
-            grpc_status: None,
-            request_id: None,
-            traceparent: None,
-            bytes: 0,
-            complete: false,
-        }
+        // Probes come every second and say nothing.
+        let probe = matches!(path, "/livez" | "/readyz" | "/grpc.health.v1.Health/Check");
+        let wanted = match probe {
+            true => tracing::enabled!(target: ACCESS, tracing::Level::DEBUG),
+            false => tracing::enabled!(target: ACCESS, tracing::Level::INFO),
+        };
+        wanted.then(|| {
+            Box::new(Entry {
+                begun: Instant::now(),
+                method: request.method().clone(),
+                uri: request.uri().clone(),
+                probe,
+                status: 0,
+                grpc_status: None,
+                bytes: 0,
+                complete: false,
+            })
+        })
     }
+}
 
+/// A line that is not written yet.
+#[derive(Debug)]
+struct Line {
+    entry: Box<Entry>,
+    client: Arc<Client>,
+    id: HeaderValue,
+    traceparent: HeaderValue,
+    route: Option<Arc<str>>,
+}
+
+impl Line {
     fn write(&self) {
-        let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let Entry { begun, method, status, grpc_status, bytes, complete, .. } = &*self.entry;
+        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let route = self.route.as_deref().unwrap_or_default();
-        let (request_id, trace) =
-            (text(self.request_id.as_ref()), trace_id(self.traceparent.as_ref()));
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    target: "access",
-                    method = %self.method,
-                    path = self.path,
+                    target: ACCESS,
+                    %method,
+                    path = shown(self.entry.uri.path()),
                     route,
-                    status = self.status,
-                    grpc_status = self.grpc_status,
-                    bytes = self.bytes,
+                    status,
+                    grpc_status = *grpc_status,
+                    bytes,
                     micros,
-                    complete = self.complete,
-                    peer = %self.peer,
-                    request_id,
-                    trace,
+                    complete,
+                    peer = %self.client.address,
+                    request_id = text(&self.id),
+                    trace = text(&self.traceparent).split('-').nth(1).unwrap_or_default(),
                 )
             };
         }
-        // Probes come every second and say nothing.
-        if self.probe { line!(debug) } else { line!(info) }
+        if self.entry.probe { line!(debug) } else { line!(info) }
     }
 }
 
-fn text(value: Option<&HeaderValue>) -> &str {
-    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-fn trace_id(traceparent: Option<&HeaderValue>) -> &str {
-    text(traceparent).split('-').nth(1).unwrap_or_default()
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
 }
 
 /// As much of a path as is logged.
@@ -140,9 +139,11 @@ fn grpc_status(headers: &HeaderMap) -> Option<i32> {
 }
 
 /// A response's body that writes the line when it is dropped.
-struct Logged {
-    body: Body,
-    entry: Entry,
+#[derive(Debug)]
+pub(super) struct Logged {
+    body: Sent,
+    line: Option<Line>,
+    _turn: Turn,
 }
 
 impl HttpBody for Logged {
@@ -154,14 +155,15 @@ impl HttpBody for Logged {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Some(Line { entry, .. }) = &mut self.line else { return Poll::Ready(frame) };
         match &frame {
             Some(Ok(frame)) => {
-                self.entry.bytes += frame.data_ref().map_or(0, Bytes::len);
+                entry.bytes += frame.data_ref().map_or(0, Bytes::len);
                 if let Some(code) = frame.trailers_ref().and_then(grpc_status) {
-                    self.entry.grpc_status = Some(code);
+                    entry.grpc_status = Some(code);
                 }
             }
-            Some(Err(status)) => self.entry.grpc_status = Some(status.code() as i32),
+            Some(Err(status)) => entry.grpc_status = Some(status.code() as i32),
             None => {}
         }
         Poll::Ready(frame)
@@ -178,7 +180,9 @@ impl HttpBody for Logged {
 
 impl Drop for Logged {
     fn drop(&mut self) {
-        self.entry.complete = self.body.is_end_stream();
-        self.entry.write();
+        if let Some(line) = &mut self.line {
+            line.entry.complete = self.body.is_end_stream();
+            line.write();
+        }
     }
 }

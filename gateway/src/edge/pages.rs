@@ -7,10 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use tonic::body::Body;
 
-use super::{Edge, exchange::Exchange};
+use super::{Edge, exchange::Exchange, sent::Sent};
 use crate::{docs, error::Failure, openapi, schema::Snapshot};
 
 /// The documents of the snapshot in use, each made when it is first asked for.
@@ -50,7 +48,7 @@ impl Edge {
         exchange: &Exchange,
         method: &Method,
         path: &str,
-    ) -> Option<Result<Response<Body>, Failure>> {
+    ) -> Option<Result<Response<Sent>, Failure>> {
         let page = match path {
             "/livez" => page(StatusCode::OK, "text/plain", Bytes::from_static(b"live\n")),
             "/readyz" => self.ready(),
@@ -76,8 +74,8 @@ impl Edge {
             }
         };
         Some(match *method {
-            Method::GET => Ok(page.map(full)),
-            Method::HEAD => Ok(page.map(|_| Body::empty())),
+            Method::GET => Ok(page.map(Sent::Whole)),
+            Method::HEAD => Ok(page.map(|_| Sent::EMPTY)),
             _ => Err(Failure::not_allowed(method, &[Method::GET, Method::HEAD])),
         })
     }
@@ -88,10 +86,6 @@ impl Edge {
         let body = serde_json::to_vec(&report).expect("a report is plain data");
         page(status, "application/json", body.into())
     }
-}
-
-fn full(body: Bytes) -> Body {
-    Body::new(Full::new(body).map_err(|never| match never {}))
 }
 
 fn page(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use mesh::ResponseBody;
 use tonic::{Code, body::Body};
 use transcode::{
     ReadOptions,
@@ -23,6 +24,7 @@ use super::{
     exchange::Exchange,
     frame, headers,
     messages::Messages,
+    sent::Sent,
     upload::{Arriving, Cause, Upload},
     validator,
 };
@@ -43,12 +45,13 @@ impl Edge {
         &self,
         exchange: &Exchange,
         request: Request<Incoming>,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<Sent>, Failure> {
         let (head, body) = request.into_parts();
         let path = Path::parse(head.uri.path()).map_err(refuse_path)?;
         match exchange.snapshot.find(head.method.as_str(), path) {
             Found::Route(route, captures) => {
-                super::log::route(route.binding.template());
+                // It is served by one route.
+                let _ = exchange.route.set(route.binding.template().text().clone());
                 self.call(exchange, route, captures, &head, body).await
             }
             Found::NotAllowed(allow) => {
@@ -64,8 +67,8 @@ impl Edge {
         }
     }
 
-    fn options(&self, request: &HeaderMap, method: &Method, allow: &[Method]) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
+    fn options(&self, request: &HeaderMap, method: &Method, allow: &[Method]) -> Response<Sent> {
+        let mut response = Response::new(Sent::EMPTY);
         *response.status_mut() = StatusCode::NO_CONTENT;
         response.headers_mut().insert(header::ALLOW, method_list(allow));
         if cors::is_preflight(method, request) {
@@ -81,13 +84,13 @@ impl Edge {
         captures: Captures<'_>,
         head: &Parts,
         body: Incoming,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<Sent>, Failure> {
         if !is_served(route) {
             let message = "streams of messages are served over gRPC only";
             return Err(Failure::new(Code::Unimplemented, "STREAMING_OVER_REST", message));
         }
-        let sending = if route.target.rpc.method.is_client_streaming() {
-            self.upload(route, captures, head, body).await?
+        let sending = if route.target.rpc.takes_stream {
+            Box::pin(self.upload(route, captures, head, body)).await?
         } else {
             self.message(route, captures, head, body).await?
         };
@@ -167,15 +170,27 @@ impl Edge {
         route: &Route,
         head: &Parts,
         body: Body,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<Sent>, Failure> {
         let rpc = &route.target.rpc;
         let refused = |status| Failure::from(status).of_request(rpc.method.input());
         let request = upstream_request(exchange, rpc, &head.headers, body)?;
-        let response = self.upstream.call(&rpc.app, request).await.map_err(refused)?;
-        if !rpc.method.is_server_streaming() {
-            let (metadata, message) = frame::read_unary(response).await.map_err(refused)?;
-            return answer::message(head, route, &metadata, &message).await;
+        let response = self.upstream.call(rpc, request).await.map_err(refused)?;
+        if rpc.gives_stream {
+            return Box::pin(self.download(head, route, response)).await;
         }
+        let (metadata, message) = frame::read_unary(response).await.map_err(refused)?;
+        answer::message(head, route, &metadata, &message).await
+    }
+
+    /// The answer of a call that gives a stream.
+    async fn download(
+        &self,
+        head: &Parts,
+        route: &Route,
+        response: Response<ResponseBody>,
+    ) -> Result<Response<Sent>, Failure> {
+        let input = route.target.rpc.method.input();
+        let refused = |status| Failure::from(status).of_request(input.clone());
         let (metadata, mut messages) = Messages::open(response).map_err(refused)?;
         let length = headers::length(&metadata);
         let opener = route.binding.opener();
@@ -224,16 +239,13 @@ fn upstream_request(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Request<Body>, Failure> {
-    // How long a stream takes is a matter of its length; its contract may say.
-    let default = rpc.is_unary().then_some(deadline::DEFAULT);
-    let timeout = deadline::of(headers, rpc.policy.deadline.or(default))?;
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = rpc.path.clone().into();
-    *request.headers_mut() = headers::from_rest(headers, exchange.peer);
+    *request.headers_mut() = headers::from_rest(headers, exchange.client.forwarded.clone());
     request.headers_mut().insert(super::exchange::REQUEST_ID, exchange.id.clone());
-    if let Some(timeout) = timeout {
-        request.headers_mut().insert(mesh::deadline::HEADER, mesh::deadline::format(timeout));
+    if let Some(timeout) = deadline::header(headers, &rpc.allowance)? {
+        request.headers_mut().insert(mesh::deadline::HEADER, timeout);
     }
     Ok(request)
 }

@@ -10,6 +10,8 @@ use mesh::{App, Channel, ResponseBody};
 use tonic::{Status, body::Body};
 use tower::Service as _;
 
+use crate::schema::Rpc;
+
 /// Channels by application. Workers share the table but no lock: it is copied
 /// when an application is called for the first time.
 #[derive(Debug)]
@@ -23,17 +25,18 @@ impl Upstream {
         Upstream { app, channels: ArcSwap::default() }
     }
 
-    /// Makes a call to an application.
+    /// Makes a call to a method's application.
     ///
     /// # Errors
     /// UNAVAILABLE when no instance answers, DEADLINE_EXCEEDED when the time of
     /// the request's `grpc-timeout` is over.
     pub(super) async fn call(
         &self,
-        app: &str,
+        rpc: &Rpc,
         request: Request<Body>,
     ) -> Result<Response<ResponseBody>, Status> {
-        self.channel(app).call(request).await
+        // The name is looked up once for each method of a snapshot.
+        rpc.channel.get_or_init(|| self.channel(&rpc.app)).clone().call(request).await
     }
 
     fn channel(&self, app: &str) -> Channel {

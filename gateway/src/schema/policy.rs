@@ -22,6 +22,27 @@ pub struct Policy {
     pub form: bool,
 }
 
+/// For a unary call whose contract states none: nobody waits longer for a page,
+/// and a client that does not say so must not hold a connection for ever.
+const DEFAULT: Duration = Duration::from_secs(60);
+
+/// What a REST call of a method is given when its client asks for no less.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowance {
+    pub(crate) time: Option<Duration>,
+    /// The same as it is sent, written once for all calls.
+    pub(crate) header: Option<HeaderValue>,
+}
+
+impl Allowance {
+    /// By the method's contract. How long a stream takes is a matter of its length;
+    /// its contract may say.
+    pub(crate) fn new(contract: Option<Duration>, unary: bool) -> Allowance {
+        let time = contract.or(unary.then_some(DEFAULT));
+        Allowance { time, header: time.map(mesh::deadline::format) }
+    }
+}
+
 /// For how long answers to GET and HEAD may be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {

@@ -5,7 +5,6 @@ use std::fmt::Display;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt as _, Full};
 use tonic::{Code, body::Body};
 use transcode::WriteOptions;
 
@@ -15,6 +14,7 @@ use crate::{
         download::Download,
         headers::{self, Kind},
         range::{self, Asked},
+        sent::Sent,
         validator,
     },
     error::Failure,
@@ -39,7 +39,7 @@ pub(super) async fn message(
     route: &Route,
     metadata: &HeaderMap,
     message: &Bytes,
-) -> Result<Response<Body>, Failure> {
+) -> Result<Response<Sent>, Failure> {
     let etag = route.target.shows.as_ref().and_then(|etag| etag.read(message));
     if route.binding.gives_http_body() {
         let opened = route.binding.download(message).map_err(|error| malformed(route, &error))?;
@@ -61,7 +61,7 @@ async fn json(
     metadata: &HeaderMap,
     etag: Option<&str>,
     body: Bytes,
-) -> Response<Body> {
+) -> Response<Sent> {
     let mut response = begin(metadata, Kind::Json);
     let tag = is_kept(request, &response).then(|| validator::tag(etag, &body));
     let headers = response.headers_mut();
@@ -73,7 +73,7 @@ async fn json(
         return not_modified(response);
     }
     headers.insert(header::CONTENT_LENGTH, body.len().into());
-    finish(request, response, || full(body))
+    finish(request, response, || Sent::Whole(body))
 }
 
 /// The content of a `google.api.HttpBody`.
@@ -101,10 +101,10 @@ impl Content {
         }
     }
 
-    fn into_body(self) -> Body {
+    fn into_body(self) -> Sent {
         match self {
-            Content::Whole(bytes) => full(bytes),
-            Content::Stream(download) => Body::new(download),
+            Content::Whole(bytes) => Sent::Whole(bytes),
+            Content::Stream(download) => Sent::Stream(Body::new(download)),
         }
     }
 }
@@ -119,7 +119,7 @@ pub(super) fn raw(
     metadata: &HeaderMap,
     content_type: Option<HeaderValue>,
     mut content: Content,
-) -> Result<Response<Body>, Failure> {
+) -> Result<Response<Sent>, Failure> {
     let mut response = begin(metadata, Kind::Raw);
     let kept = is_kept(request, &response);
     let headers = response.headers_mut();
@@ -149,7 +149,7 @@ pub(super) fn raw(
 /// when all of it was read, and a range may always be ignored (RFC 9110 §14.2).
 fn ranged(
     request: &Parts,
-    response: &mut Response<Body>,
+    response: &mut Response<Sent>,
     content: Content,
 ) -> Result<Content, Failure> {
     let headers = response.headers_mut();
@@ -180,7 +180,7 @@ fn ranged(
 }
 
 /// Of a part, what was said of it; of the whole, its own.
-fn content_length(response: &Response<Body>, content: &Content) -> Option<u64> {
+fn content_length(response: &Response<Sent>, content: &Content) -> Option<u64> {
     match response.headers().contains_key(header::CONTENT_LENGTH) {
         true => None,
         false => content.length(),
@@ -188,15 +188,15 @@ fn content_length(response: &Response<Body>, content: &Content) -> Option<u64> {
 }
 
 /// Status and headers by a call's metadata.
-fn begin(metadata: &HeaderMap, kind: Kind) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+fn begin(metadata: &HeaderMap, kind: Kind) -> Response<Sent> {
+    let mut response = Response::new(Sent::EMPTY);
     *response.status_mut() = headers::status(metadata);
     *response.headers_mut() = headers::to_rest(metadata, kind);
     response
 }
 
 /// Whether an answer may be kept and asked for again by its tag.
-fn is_kept(request: &Parts, response: &Response<Body>) -> bool {
+fn is_kept(request: &Parts, response: &Response<Sent>) -> bool {
     request.method.is_safe() && response.status() == StatusCode::OK
 }
 
@@ -204,9 +204,9 @@ fn is_kept(request: &Parts, response: &Response<Body>) -> bool {
 /// HTTP/2 as well, and some statuses never have any (RFC 9110 §15.3.5, §15.4.5).
 fn finish(
     request: &Parts,
-    mut response: Response<Body>,
-    body: impl FnOnce() -> Body,
-) -> Response<Body> {
+    mut response: Response<Sent>,
+    body: impl FnOnce() -> Sent,
+) -> Response<Sent> {
     let status = response.status();
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
         let headers = response.headers_mut();
@@ -221,7 +221,7 @@ fn finish(
     response
 }
 
-fn not_modified(mut response: Response<Body>) -> Response<Body> {
+fn not_modified(mut response: Response<Sent>) -> Response<Sent> {
     for gone in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
         response.headers_mut().remove(gone);
     }
@@ -232,8 +232,4 @@ fn not_modified(mut response: Response<Body>) -> Response<Body> {
 /// A service's media type, when it can stand in a header.
 pub(super) fn media_type(name: &str) -> HeaderValue {
     HeaderValue::from_str(name).unwrap_or(UNKNOWN)
-}
-
-fn full(body: Bytes) -> Body {
-    Body::new(Full::new(body).map_err(|never| match never {}))
 }
