@@ -1,11 +1,12 @@
 //! `edge/rest`: a REST call through the gateway to a service, beside a handler
 //! that does the same by hand (axum, serde, tonic's channel) and beside Envoy's
-//! transcoder where there is one.
+//! transcoder where there is one. How long a call takes without any edge stands
+//! beside them.
 
 use std::fs;
 
 use crate::{
-    args::Subject,
+    args::{Method, Subject},
     child::{Loader, Plan, Server, Serving, Under},
     envoy::{self, Envoy, config},
     report::{Report, Row, Table, median},
@@ -16,8 +17,11 @@ use crate::{
 const CALM: u32 = 1_000;
 /// The gateway's CPU by that of a handler written by hand on its cheaper runtime,
 /// and by Envoy's.
-const BARS: [(&str, f64); 2] =
-    [("axum by hand, current-thread", 0.75), ("Envoy's transcoder", 0.4)];
+const BARS: [(&str, f64); 2] = [(BY_HAND, 0.75), ("Envoy's transcoder", 0.4)];
+/// Whose latency the gateway's must not exceed.
+const BY_HAND: &str = "axum by hand, current-thread";
+/// Bytes of a call that is made directly; the project has so many.
+const DIRECT_BYTES: usize = 400;
 
 /// An edge that is measured.
 enum Edge {
@@ -67,15 +71,31 @@ fn of(bench: &Bench<'_>, name: &str, post: bool, report: &mut Report) -> anyhow:
             }
         }
         let title = format!("{name}, {load}: of the edge's process, in µs");
-        report.section(&table(&title, &edges, &rounds));
+        let direct = direct(bench, &upstream.address, &plan)?;
+        report.section(&table(&title, &edges, &rounds, direct));
         let name = format!("{name}/{}", if plan.rate.is_some() { "calm" } else { "busy" });
         let rows = rows(&name, &edges, &rounds);
-        if plan.rate.is_none() {
-            bars(&rows, report);
+        match plan.rate {
+            None => bars(&rows, report),
+            Some(_) => latency_bar(&rows, report),
         }
         report.rows(rows);
     }
     Ok(())
+}
+
+/// The median and the 99th percentile, in µs, of calls of the same service without
+/// an edge: gRPC, with a message of about the same size, by tonic's channel.
+fn direct(bench: &Bench<'_>, upstream: &str, plan: &Plan) -> anyhow::Result<[f64; 2]> {
+    let plan = Plan { method: Method::Public, size: DIRECT_BYTES, post: None, ..plan.clone() };
+    let (mut p50, mut p99) = (Vec::new(), Vec::new());
+    for _ in 0..bench.effort.rounds {
+        let loader = Loader::start(Subject::TonicCurrentThread, upstream, &plan, Under::Nothing)?;
+        let load = loader.run()?;
+        p50.push(load.p50_us);
+        p99.push(load.p99_us);
+    }
+    Ok([median(p50), median(p99)])
 }
 
 /// The gateway, then its baselines.
@@ -147,7 +167,20 @@ fn bars(rows: &[Row], report: &mut Report) {
     }
 }
 
-fn table(title: &str, edges: &[Edge], rounds: &[Vec<Round>]) -> String {
+/// At a rate at which nobody waits for the CPU. The p99 stands beside it
+/// without a bar: on two cores it is mostly what the machine did meanwhile.
+fn latency_bar(rows: &[Row], report: &mut Report) {
+    let ratio = |metric| {
+        let row = rows.iter().find(|row| row.baseline == BY_HAND && row.metric == metric);
+        row.map(|row| (row.bench.clone(), row.ratio))
+    };
+    if let (Some((bench, p50)), Some((_, p99))) = (ratio(FIGURES[1].0), ratio(FIGURES[2].0)) {
+        let name = format!("{bench}: p50 / {BY_HAND}");
+        report.bar(&name, "<= 1".to_owned(), format!("{p50:.2} (p99 {p99:.2})"), p50 <= 1.0);
+    }
+}
+
+fn table(title: &str, edges: &[Edge], rounds: &[Vec<Round>], direct: [f64; 2]) -> String {
     let columns = ["", "CPU per request", "p50", "p99", "CPU, titan / this"];
     let mut table = Table::new(title, &columns);
     for (edge, theirs) in edges.iter().zip(rounds) {
@@ -158,5 +191,7 @@ fn table(title: &str, edges: &[Edge], rounds: &[Vec<Round>]) -> String {
         let name = [edge.name().to_owned()].into_iter();
         table.row(name.chain(cells).chain([format!("{ratio:.2}")]));
     }
+    let [p50, p99] = direct.map(|micros| format!("{micros:.1}"));
+    table.row(["gRPC, no edge".to_owned(), "0".to_owned(), p50, p99, String::new()]);
     table.finish()
 }

@@ -37,7 +37,7 @@ pub(crate) fn serve(options: &Serve) -> anyhow::Result<()> {
             Subject::Mesh => mesh(options).await,
             Subject::TonicMultiThread | Subject::TonicCurrentThread => tonic().await,
             Subject::H2 => floor::serve(listener().await?).await,
-            Subject::Edge => edge(upstream()?).await,
+            Subject::Edge => edge(upstream()?, &options.settings).await,
             Subject::AxumMultiThread | Subject::AxumCurrentThread => {
                 by_hand::serve(&upstream()?).await
             }
@@ -123,7 +123,7 @@ async fn tonic() -> anyhow::Result<()> {
     Ok(server.serve_with_incoming(incoming).await?)
 }
 
-async fn edge(upstream: String) -> anyhow::Result<()> {
+async fn edge(upstream: String, given: &[String]) -> anyhow::Result<()> {
     let listen = free_address()?.to_string();
     let endpoints = format!("projects={upstream}");
     let own = [
@@ -132,7 +132,7 @@ async fn edge(upstream: String) -> anyhow::Result<()> {
         ("applications", "projects"),
         ("log", "warn"),
     ];
-    let mut settings = settings("gateway", &own, &[])?;
+    let mut settings = settings("gateway", &own, given)?;
     let config = gateway::Config::read(&mut settings);
     let gateway = gateway::Gateway::bind(mesh::App::new(settings)?, config)?;
     let readiness = gateway.readiness();
