@@ -106,3 +106,43 @@ impl Turn {
 fn lease() -> i64 {
     i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::backends;
+
+    /// As if the lease of whoever has it had run out.
+    async fn run_out(store: &Store) {
+        let mut tx = store.begin().await.unwrap();
+        tx.execute("UPDATE durable_upkeep SET alive_until = 0", params![]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn keys(store: &Store) -> usize {
+        store.query("SELECT 1 AS one FROM durable_idempotency", params![]).await.unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn who_was_stopped_past_the_lease_changes_nothing() {
+        for backend in backends().await {
+            let store = backend.open(&[]).await;
+            let mut stopped = Turn::take(&store, "a").await.unwrap().unwrap();
+            assert!(Turn::take(&store, "b").await.unwrap().is_none(), "{}", backend.name);
+            run_out(&store).await;
+            let mut other = Turn::take(&store, "b").await.unwrap().unwrap();
+            other.marks.archived = 7;
+            assert!(other.finish(store.begin().await.unwrap()).await.unwrap());
+
+            let mut tx = store.begin().await.unwrap();
+            let sql = "INSERT INTO durable_idempotency (caller, command, key, request, expire_time)
+                VALUES ('', '', '', $1, 0)";
+            tx.execute(sql, params![Vec::<u8>::new()]).await.unwrap();
+            stopped.marks.archived = 3;
+            assert!(!stopped.finish(tx).await.unwrap(), "{}", backend.name);
+            assert_eq!(keys(&store).await, 0, "{}", backend.name);
+            let again = Turn::take(&store, "b").await.unwrap().unwrap();
+            assert_eq!(again.marks.archived, 7, "{}", backend.name);
+        }
+    }
+}
