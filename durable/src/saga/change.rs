@@ -135,6 +135,9 @@ impl Change {
             self.saga.data.clone_from(data);
         }
         super::record::shortened(&attempted.detail).clone_into(&mut self.saga.error);
+        // Stays where no other step follows; the last attempt before a question
+        // counts, too.
+        self.saga.attempts += u32::from(attempted.outcome != Outcome::Done);
         if let (Place::Doing { step, .. }, Outcome::Done) = (self.state.place, attempted.outcome) {
             self.moments.push(Moment::Step(step));
         }

@@ -10,7 +10,9 @@ async fn stuck(case: &Case, running: &Running) {
     case.world.next("hotel/do", &[Fate::Refuse]);
     case.world.always("flight/undo", Fate::Silence);
     case.start(running, "t1").await;
-    assert_eq!(case.rests("t1").await.status, Status::NeedsAttention, "{}", case.name);
+    let saga = case.rests("t1").await;
+    assert_eq!(saga.status, Status::NeedsAttention, "{}", case.name);
+    assert_eq!(saga.attempts, super::QUICK.attempts, "all of them are told");
     case.world.heal();
 }
 
