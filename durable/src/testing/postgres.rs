@@ -34,7 +34,7 @@ server=$!
 cat >/dev/null
 touch over
 while kill -0 "$server" 2>/dev/null; do
-    kill -INT "$(head -n 1 data/postmaster.pid)" 2>/dev/null || true
+    kill -INT "$(head -n 1 data/postmaster.pid 2>/dev/null)" 2>/dev/null || true
     sleep 0.02
 done
 cd /

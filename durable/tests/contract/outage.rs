@@ -8,11 +8,11 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use durable::{
-    Consumer, Error, Expected, Migration, Store,
+    Consumer, Error, Expected, Migration, Row, Store, Value,
     feed::Feed,
     params,
     saga::{self, Definition, Sagas, Status, Step},
@@ -24,7 +24,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use crate::{
     consumer::{EFFECTS, Running, effect},
     saga::Trip,
-    support::{new_event, tick, within},
+    support::{new_event, tick},
 };
 
 /// One row for each time that something took effect.
@@ -59,30 +59,29 @@ impl Answers {
         self.ok.lock().unwrap().len()
     }
 
-    async fn until_more(&self, count: usize) {
+    async fn until_more(&self, count: usize, when: &str) {
         let before = self.ok();
-        within(async {
-            while self.ok() < before + count {
-                sleep(Duration::from_millis(2)).await;
-            }
-        })
-        .await;
+        until(&format!("{count} calls are answered {when}"), async || self.ok() >= before + count)
+            .await;
     }
 
-    async fn until_failure(&self) {
-        let before = self.failed.load(SeqCst);
-        within(async {
-            while self.failed.load(SeqCst) == before {
-                sleep(Duration::from_millis(2)).await;
-            }
-        })
-        .await;
+    fn failed(&self) -> usize {
+        self.failed.load(SeqCst)
     }
 
     /// Numbers of the calls that were answered OK.
     fn of(&self, call: Call) -> Vec<usize> {
         let ok = self.ok.lock().unwrap();
         ok.iter().filter(|(it, _)| *it == call).map(|(_, number)| *number).collect()
+    }
+}
+
+/// Waits for what comes by itself; far above what it takes on a busy machine.
+async fn until(what: &str, check: impl AsyncFn() -> bool) {
+    let give_up = Instant::now() + Duration::from_secs(100);
+    while !check().await {
+        assert!(Instant::now() < give_up, "waited in vain until {what}");
+        sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -125,7 +124,11 @@ impl World {
                     return;
                 }
                 match world.call(call, number).await {
-                    Ok(()) => _ = world.answers.ok.lock().unwrap().insert((call, number)),
+                    Ok(()) => {
+                        world.answers.ok.lock().unwrap().insert((call, number));
+                        // So that what follows from the calls keeps up with them.
+                        sleep(Duration::from_millis(2)).await;
+                    }
                     Err(Error::Unavailable(_)) => {
                         world.answers.failed.fetch_add(1, SeqCst);
                         sleep(Duration::from_millis(10)).await;
@@ -166,23 +169,29 @@ fn worker(store: &Store) -> Worker {
     })
 }
 
+/// Asks until it is answered: the connections of readers may be those of before.
+async fn rows(store: &Store, sql: &'static str, params: Vec<Value>) -> Vec<Row> {
+    for _ in 0..100 {
+        match store.query(sql, params.clone()).await {
+            Err(Error::Unavailable(_)) => sleep(Duration::from_millis(10)).await,
+            answer => return answer.unwrap(),
+        }
+    }
+    panic!("nobody answers {sql}")
+}
+
 async fn number(store: &Store, sql: &'static str) -> i64 {
-    store.query_one(sql, params![]).await.unwrap().unwrap().get("n").unwrap()
+    rows(store, sql, params![]).await[0].get("n").unwrap()
 }
 
 async fn until_zero(store: &Store, sql: &'static str) {
-    within(async {
-        while number(store, sql).await != 0 {
-            sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until(sql, async || number(store, sql).await == 0).await;
 }
 
 /// How often each id is there.
 async fn done(store: &Store, kind: &str) -> Vec<(String, i64)> {
     let sql = "SELECT id, count(*) AS n FROM done WHERE kind = $1 GROUP BY id";
-    let rows = store.query(sql, params![kind]).await.unwrap();
+    let rows = rows(store, sql, params![kind]).await;
     rows.iter().map(|row| (row.get("id").unwrap(), row.get("n").unwrap())).collect()
 }
 
@@ -203,22 +212,23 @@ async fn a_server_that_is_stopped_in_any_way_forgets_nothing_and_nothing_happens
     let answers = &world.answers;
     let mut stops = 0;
     for way in WAYS {
-        answers.until_more(BETWEEN).await;
+        answers.until_more(BETWEEN, &format!("before {way:?}")).await;
+        let before = answers.failed();
         server.stop(way);
         if way == Stop::Smart {
             // Who is connected stays so, and is served.
-            answers.until_more(BETWEEN).await;
+            answers.until_more(BETWEEN, "by a server that waits for its end").await;
             server.stop(Stop::Fast);
         }
-        answers.until_failure().await;
+        until("a call has failed", async || answers.failed() > before).await;
         stops += 1;
     }
-    answers.until_more(BETWEEN).await;
+    answers.until_more(BETWEEN, "in the end").await;
     answers.over.store(true, SeqCst);
     for caller in calling {
         caller.await.unwrap();
     }
-    assert!(stops == WAYS.len() && answers.failed.load(SeqCst) >= stops, "nothing was harmed");
+    assert!(stops == WAYS.len() && answers.failed() >= stops, "nothing was harmed");
 
     appended(&store, &other, answers).await;
     tasks_are_done(&store, answers).await;
@@ -227,23 +237,18 @@ async fn a_server_that_is_stopped_in_any_way_forgets_nothing_and_nothing_happens
 
 async fn appended(store: &Store, other: &Store, answers: &Answers) {
     until_zero(store, "SELECT count(*) AS n FROM durable_event WHERE position IS NULL").await;
-    let rows = store.query("SELECT stream FROM durable_event", params![]).await.unwrap();
-    let found: BTreeSet<String> = rows.iter().map(|row| row.get("stream").unwrap()).collect();
-    assert_eq!(found.len(), rows.len(), "an event was appended twice");
+    let events = rows(store, "SELECT stream FROM durable_event", params![]).await;
+    let found: BTreeSet<String> = events.iter().map(|row| row.get("stream").unwrap()).collect();
+    assert_eq!(found.len(), events.len(), "an event was appended twice");
     for call in [Call::Append, Call::AppendWithin] {
         for number in answers.of(call) {
             assert!(found.contains(&format!("{call:?}/{number}")), "{call:?}/{number} is lost");
         }
     }
-    within(async {
-        while number(other, "SELECT count(*) AS n FROM effect").await < rows.len() as i64 {
-            sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
-    let rows = other.query("SELECT position FROM effect ORDER BY position", params![]).await;
-    let positions: Vec<i64> =
-        rows.unwrap().iter().map(|row| row.get("position").unwrap()).collect();
+    let effects = "SELECT count(*) AS n FROM effect";
+    until("all is applied", async || number(other, effects).await >= events.len() as i64).await;
+    let rows = rows(other, "SELECT position FROM effect ORDER BY position", params![]).await;
+    let positions: Vec<i64> = rows.iter().map(|row| row.get("position").unwrap()).collect();
     assert!(positions.iter().copied().eq(1..=found.len() as i64), "{positions:?}");
 }
 
@@ -258,12 +263,8 @@ async fn tasks_are_done(store: &Store, answers: &Answers) {
 }
 
 async fn sagas_are_over(store: &Store, answers: &Answers) {
-    within(async {
-        while !saga::unfinished(store).await.unwrap().is_empty() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until_zero(store, "SELECT count(*) AS n FROM durable_task WHERE kind = 'saga'").await;
+    assert_eq!(saga::unfinished(store).await.unwrap(), []);
     let done = done(store, "saga").await;
     assert!(done.iter().all(|(_, times)| *times == 2), "each of two steps once: {done:?}");
     for number in answers.of(Call::Start) {
