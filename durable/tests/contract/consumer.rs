@@ -1,5 +1,7 @@
 //! Consumers apply every event once: killed, failing, doubled, cut off.
 
+mod model;
+
 use std::{
     sync::{
         Arc,

@@ -43,6 +43,16 @@ impl Poison {
         self.0.lock().unwrap().clear();
     }
 
+    /// One more.
+    pub(crate) fn add(&self, stream: &str, version: i64) {
+        self.0.lock().unwrap().insert((stream.to_owned(), version));
+    }
+
+    /// All of a stream can be applied.
+    pub(crate) fn cure_stream(&self, stream: &str) {
+        self.0.lock().unwrap().retain(|(poisoned, _)| poisoned != stream);
+    }
+
     fn has(&self, event: &Event) -> bool {
         self.0.lock().unwrap().contains(&(event.stream.clone(), event.version))
     }
