@@ -214,3 +214,6 @@ async fn give_back_lost(inner: &Inner, me: &str) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
