@@ -1,5 +1,6 @@
 //! Databases for tests: SQLite always, PostgreSQL when its server is on the
-//! `PATH`, so that every test of stored state runs on both.
+//! `PATH`, so that every test of stored state runs on both; and what tests of
+//! services ask of their answers.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -10,6 +11,7 @@
 //! # }
 //! ```
 
+mod answers;
 mod postgres;
 
 use std::{
@@ -17,6 +19,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+pub use answers::{keyed, refusal, refused, told_before, violations};
 pub use postgres::{Server, Stop};
 
 use crate::{Migration, Store};

@@ -1,12 +1,13 @@
 //! What every test of this service needs: two replicas on one fresh database,
 //! somebody who calls them, and what a refusal says.
 
-use std::fmt::Debug;
-
-use durable::{Store, testing::backends};
+use durable::{
+    Store,
+    testing::{backends, told_before},
+};
 use inventory::Config;
 use mesh::{
-    Channel, proto as wire, status,
+    Channel, proto as wire,
     testing::{Mesh, Running},
 };
 use prost_types::Duration;
@@ -21,8 +22,9 @@ use titan::{
     },
     money::v1::Money,
 };
-use tonic::{Code, Request, Status};
-use tonic_types::StatusExt as _;
+use tonic::Status;
+
+pub(crate) use durable::testing::{keyed, refusal, refused, violations};
 
 pub(crate) type Products = ProductsServiceClient<Channel>;
 pub(crate) type Stocks = StockServiceClient<Channel>;
@@ -102,19 +104,7 @@ impl Service {
     pub(crate) async fn told(&self) -> Vec<wire::Event> {
         // What is told last is known, so nobody waits for what does not come.
         let last = self.offer("the last", 0).await.name;
-        let mut feed = wire::feed_service_client::FeedServiceClient::new(self.process("listener"));
-        let request = wire::SubscribeRequest { consumer: "test".into(), ..Default::default() };
-        let mut stream = feed.subscribe(request).await.unwrap().into_inner();
-        let mut events = Vec::new();
-        while let Some(batch) = stream.message().await.unwrap() {
-            for event in batch.events {
-                if event.stream == last {
-                    return events;
-                }
-                events.push(event);
-            }
-        }
-        panic!("the feed ended");
+        told_before(self.process("listener"), &last).await
     }
 }
 
@@ -170,32 +160,4 @@ pub(crate) async fn commit(client: &mut Reservations, id: &str) -> Result<Reserv
 pub(crate) async fn release(client: &mut Reservations, id: &str) -> Result<Reservation, Status> {
     let request = ReleaseReservationRequest { name: format!("reservations/{id}") };
     Ok(client.release_reservation(request).await?.into_inner())
-}
-
-/// A request under an idempotency key.
-pub(crate) fn keyed<T>(key: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("idempotency-key", key.parse().unwrap());
-    request
-}
-
-/// The code of a refusal, and its reason.
-#[track_caller]
-pub(crate) fn refused<T: Debug>(answer: Result<T, Status>) -> (Code, String) {
-    let status = answer.unwrap_err();
-    (status.code(), status::reason(&status).unwrap_or_default())
-}
-
-/// A refusal as [`refused`] tells it.
-pub(crate) fn refusal(code: Code, reason: &str) -> (Code, String) {
-    (code, reason.to_owned())
-}
-
-/// The paths of the fields at fault.
-#[track_caller]
-pub(crate) fn violations<T: Debug>(answer: Result<T, Status>) -> Vec<String> {
-    let status = answer.unwrap_err();
-    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-    let details = status.get_details_bad_request().expect("a BadRequest");
-    details.field_violations.into_iter().map(|violation| violation.field).collect()
 }

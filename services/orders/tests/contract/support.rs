@@ -6,7 +6,7 @@ use durable::{
     testing::{Backend, backends},
 };
 use mesh::{
-    Channel, proto as wire, status,
+    Channel, proto as wire,
     testing::{Mesh, Running},
 };
 use orders::{Config, Orders};
@@ -20,8 +20,9 @@ use titan::{
     shipping::v1::Address,
 };
 use tokio::task::JoinHandle;
-use tonic::{Code, Request, Status, Streaming};
-use tonic_types::StatusExt as _;
+use tonic::{Status, Streaming};
+
+pub(crate) use durable::testing::{keyed, refusal, refused, violations};
 
 use crate::shop::Shop;
 
@@ -235,32 +236,4 @@ pub(crate) fn address(region: &str) -> Address {
         locality: "Berlin".into(),
         region_code: region.into(),
     }
-}
-
-/// A request under an idempotency key.
-pub(crate) fn keyed<T>(key: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("idempotency-key", key.parse().unwrap());
-    request
-}
-
-/// The code of a refusal, and its reason.
-#[track_caller]
-pub(crate) fn refused<T: std::fmt::Debug>(answer: Result<T, Status>) -> (Code, String) {
-    let status = answer.unwrap_err();
-    (status.code(), status::reason(&status).unwrap_or_default())
-}
-
-/// A refusal as [`refused`] tells it.
-pub(crate) fn refusal(code: Code, reason: &str) -> (Code, String) {
-    (code, reason.to_owned())
-}
-
-/// The paths of the fields at fault.
-#[track_caller]
-pub(crate) fn violations<T: std::fmt::Debug>(answer: Result<T, Status>) -> Vec<String> {
-    let status = answer.unwrap_err();
-    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-    let details = status.get_details_bad_request().expect("a BadRequest");
-    details.field_violations.into_iter().map(|violation| violation.field).collect()
 }

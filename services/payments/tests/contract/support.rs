@@ -1,11 +1,11 @@
 //! What every test of this service needs: two replicas on one fresh database,
 //! somebody who calls them, and what a refusal says.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use durable::testing::backends;
+use durable::testing::{backends, told_before};
 use mesh::{
-    Channel, proto as wire, status,
+    Channel, proto as wire,
     testing::{Mesh, Running},
 };
 use payments::{Config, provider::Simulated};
@@ -17,8 +17,9 @@ use titan::{
         payments_service_client::PaymentsServiceClient,
     },
 };
-use tonic::{Code, Request, Status};
-use tonic_types::StatusExt as _;
+use tonic::{Code, Status};
+
+pub(crate) use durable::testing::{keyed, refusal, refused, violations};
 
 pub(crate) type Client = PaymentsServiceClient<Channel>;
 
@@ -70,20 +71,7 @@ impl Service {
     pub(crate) async fn told(&self) -> Vec<wire::Event> {
         // What is told last is known, so nobody waits for what does not come.
         let last = void(&mut self.orders(), "the-last").await.unwrap().name;
-        let channel = self.mesh.app("listener").channel("payments");
-        let mut feed = wire::feed_service_client::FeedServiceClient::new(channel);
-        let request = wire::SubscribeRequest { consumer: "test".into(), ..Default::default() };
-        let mut stream = feed.subscribe(request).await.unwrap().into_inner();
-        let mut events = Vec::new();
-        while let Some(batch) = stream.message().await.unwrap() {
-            for event in batch.events {
-                if event.stream == last {
-                    return events;
-                }
-                events.push(event);
-            }
-        }
-        panic!("the feed ended");
+        told_before(self.mesh.app("listener").channel("payments"), &last).await
     }
 }
 
@@ -152,32 +140,4 @@ pub(crate) async fn until_known<T>(
         }
     }
     panic!("never answered");
-}
-
-/// A request under an idempotency key.
-pub(crate) fn keyed<T>(key: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("idempotency-key", key.parse().unwrap());
-    request
-}
-
-/// The code of a refusal, and its reason.
-#[track_caller]
-pub(crate) fn refused<T: Debug>(answer: Result<T, Status>) -> (Code, String) {
-    let status = answer.unwrap_err();
-    (status.code(), status::reason(&status).unwrap_or_default())
-}
-
-/// A refusal as [`refused`] tells it.
-pub(crate) fn refusal(code: Code, reason: &str) -> (Code, String) {
-    (code, reason.to_owned())
-}
-
-/// The paths of the fields at fault.
-#[track_caller]
-pub(crate) fn violations<T: Debug>(answer: Result<T, Status>) -> Vec<String> {
-    let status = answer.unwrap_err();
-    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-    let details = status.get_details_bad_request().expect("a BadRequest");
-    details.field_violations.into_iter().map(|violation| violation.field).collect()
 }

@@ -1,11 +1,9 @@
 //! What every test of this service needs: two replicas on one fresh database,
 //! somebody who calls them, and what a refusal says.
 
-use std::fmt::Debug;
-
-use durable::testing::backends;
+use durable::testing::{backends, told_before};
 use mesh::{
-    Channel, proto as wire, status,
+    Channel, proto as wire,
     testing::{Mesh, Running},
 };
 use titan::shipping::v1::{
@@ -13,8 +11,9 @@ use titan::shipping::v1::{
     HandOverShipmentRequest, Shipment, ShipmentLine,
     shipments_service_client::ShipmentsServiceClient,
 };
-use tonic::{Code, Request, Status};
-use tonic_types::StatusExt as _;
+use tonic::Status;
+
+pub(crate) use durable::testing::{keyed, refusal, refused, violations};
 
 pub(crate) type Client = ShipmentsServiceClient<Channel>;
 
@@ -65,20 +64,7 @@ impl Service {
     pub(crate) async fn told(&self) -> Vec<wire::Event> {
         // What is told last is known, so nobody waits for what does not come.
         let last = cancel(&mut self.orders(), "the-last").await.unwrap().name;
-        let channel = self.mesh.app("listener").channel("shipping");
-        let mut feed = wire::feed_service_client::FeedServiceClient::new(channel);
-        let request = wire::SubscribeRequest { consumer: "test".into(), ..Default::default() };
-        let mut stream = feed.subscribe(request).await.unwrap().into_inner();
-        let mut events = Vec::new();
-        while let Some(batch) = stream.message().await.unwrap() {
-            for event in batch.events {
-                if event.stream == last {
-                    return events;
-                }
-                events.push(event);
-            }
-        }
-        panic!("the feed ended");
+        told_before(self.mesh.app("listener").channel("shipping"), &last).await
     }
 }
 
@@ -120,32 +106,4 @@ pub(crate) async fn hand_over(client: &mut Client, id: &str) -> Result<Shipment,
 pub(crate) async fn cancel(client: &mut Client, id: &str) -> Result<Shipment, Status> {
     let request = CancelShipmentRequest { name: format!("shipments/{id}") };
     Ok(client.cancel_shipment(request).await?.into_inner())
-}
-
-/// A request under an idempotency key.
-pub(crate) fn keyed<T>(key: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("idempotency-key", key.parse().unwrap());
-    request
-}
-
-/// The code of a refusal, and its reason.
-#[track_caller]
-pub(crate) fn refused<T: Debug>(answer: Result<T, Status>) -> (Code, String) {
-    let status = answer.unwrap_err();
-    (status.code(), status::reason(&status).unwrap_or_default())
-}
-
-/// A refusal as [`refused`] tells it.
-pub(crate) fn refusal(code: Code, reason: &str) -> (Code, String) {
-    (code, reason.to_owned())
-}
-
-/// The paths of the fields at fault.
-#[track_caller]
-pub(crate) fn violations<T: Debug>(answer: Result<T, Status>) -> Vec<String> {
-    let status = answer.unwrap_err();
-    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-    let details = status.get_details_bad_request().expect("a BadRequest");
-    details.field_violations.into_iter().map(|violation| violation.field).collect()
 }
