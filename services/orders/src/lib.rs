@@ -45,7 +45,8 @@ impl Orders {
         let projector = Projector::open(&store, store::Orders).await?;
         let repository = Repository::new(store.clone()).project(&projector);
         let worker = Worker::new(store.clone());
-        let place_order = app::place_order(shop.clone(), repository.clone(), time::now);
+        let undo = saga::Retry { attempts: config.undo_attempts, ..saga::Retry::UNDO };
+        let place_order = app::place_order(shop.clone(), repository.clone(), time::now, undo);
         let sagas = Sagas::new(store.clone(), &worker).define(place_order);
         let decide = app::Decide { store: store.clone(), orders: repository, sagas };
         let commands = app::Commands::new(&store, shop, decide);

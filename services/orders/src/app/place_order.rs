@@ -8,7 +8,7 @@
 use durable::{
     Tx,
     aggregate::{Recorded, Repository},
-    saga::{Definition, Failure, Instance, Refusal, Step, StepContext},
+    saga::{Definition, Failure, Instance, Refusal, Retry, Step, StepContext},
     task::HandlerError,
 };
 use titan::{
@@ -29,20 +29,22 @@ use crate::domain::{Micros, Order, OrderId, Placed, Reason};
 
 const PRICE_CHANGED: &str = "PRICE_CHANGED";
 
-/// The definition. A change of its steps is a new version.
+/// The definition. A change of its steps is a new version. `undo` is how often
+/// and after which waits an undoing is tried.
 pub(crate) fn place_order(
     shop: Shop,
     orders: Repository<Order>,
     clock: fn() -> Micros,
+    undo: Retry,
 ) -> Definition<PlaceOrder, Shop> {
     let abandoned = orders.clone();
     Definition::new("place-order", 1, shop)
         .step("validate", Step::run(validate).without_undo("it only asks"))
-        .step("reserve", Step::run(reserve).undo(release))
-        .step("authorize", Step::run(authorize).undo(refund))
-        .step("capture", Step::run(capture).undo(refund))
+        .step("reserve", Step::run(reserve).undo(release).undo_retry(undo))
+        .step("authorize", Step::run(authorize).undo(refund).undo_retry(undo))
+        .step("capture", Step::run(capture).undo(refund).undo_retry(undo))
         .step("keep", Step::run(keep).without_undo("releasing the reservation undoes it"))
-        .step("ship", Step::run(ship).undo(cancel_shipment))
+        .step("ship", Step::run(ship).undo(cancel_shipment).undo_retry(undo))
         // Paid, and packed: what is left cannot be refused any more.
         .pivot()
         .step("sell", Step::run(sell).without_undo("the pieces are the customer's"))
