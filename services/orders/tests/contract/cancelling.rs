@@ -85,6 +85,52 @@ async fn a_wish_that_comes_with_the_parcel_comes_too_late() {
 }
 
 #[tokio::test]
+async fn a_parcel_that_may_have_been_made_is_unmade() {
+    everywhere(async |service| {
+        let tea = service.shop.offer("tea", 350, 10);
+        let ada = service.user("ada");
+        let order = ada.place(&tea, 3).await;
+        let mut held = service.shop.hold("ship");
+        service.shop.silence("ship");
+        ada.confirm(&order, "").await.unwrap();
+        held.arrived().await;
+        assert_eq!(ada.cancel(&order, "").await.unwrap().state(), State::Cancelling);
+        // It is made, nobody hears of it, and nobody wants it any more.
+        held.leave();
+        let ended = service.ended(&order).await;
+        let (state, reason) = (State::Cancelled, CancelReason::Requested);
+        assert_eq!((ended.state(), ended.cancel_reason()), (state, reason));
+        let shop = &service.shop;
+        assert_eq!((shop.prepared(), shop.handed_over(), shop.keys("unship")), (0, 0, 1));
+        assert_eq!((shop.available(&tea), shop.earned(), shop.sold()), (10, 0, 0));
+        assert!(shop.injected() > 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unmaking_of_a_parcel_whose_answer_was_lost_is_repeated() {
+    everywhere(async |service| {
+        let tea = service.shop.offer("tea", 350, 10);
+        let ada = service.user("ada");
+        let order = ada.place(&tea, 3).await;
+        let mut held = service.shop.hold("ship");
+        service.shop.silence("ship");
+        service.shop.lose("unship");
+        ada.confirm(&order, "").await.unwrap();
+        held.arrived().await;
+        ada.cancel(&order, "").await.unwrap();
+        held.leave();
+        assert_eq!(service.ended(&order).await.state(), State::Cancelled);
+        let shop = &service.shop;
+        assert_eq!((shop.prepared(), shop.keys("unship")), (0, 1));
+        assert!(shop.injected() > 2);
+        assert_eq!((shop.available(&tea), shop.earned()), (10, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_order_that_is_failing_already_need_not_be_cancelled_again() {
     everywhere(async |service| {
         let tea = service.shop.offer("tea", 350, 10);

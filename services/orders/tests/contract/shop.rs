@@ -45,6 +45,8 @@ struct World {
     /// The keys under which each method was called.
     keys: HashMap<&'static str, BTreeSet<String>>,
     faults: HashMap<&'static str, Fault>,
+    /// Methods of which every answer is lost.
+    silent: BTreeSet<&'static str>,
     /// Faults that were injected.
     injected: u32,
 }
@@ -115,6 +117,11 @@ impl Shop {
         Held { arrived, leave }
     }
 
+    /// From here on a method does what it is asked to, and nobody hears of it.
+    pub(crate) fn silence(&self, method: &'static str) {
+        self.0.lock().unwrap().silent.insert(method);
+    }
+
     /// How many faults have been injected.
     pub(crate) fn injected(&self) -> u32 {
         self.0.lock().unwrap().injected
@@ -149,6 +156,12 @@ impl Shop {
         i64::try_from(world.shipments.values().filter(over).count()).unwrap()
     }
 
+    /// Parcels that are made up and wait for the carrier.
+    pub(crate) fn prepared(&self) -> usize {
+        let world = self.0.lock().unwrap();
+        world.shipments.values().filter(|it| it.state() == Shipped::Prepared).count()
+    }
+
     pub(crate) fn inventory(&self) -> Routes {
         Routes::new()
             .add(ProductsServiceServer::new(self.clone()))
@@ -169,17 +182,18 @@ impl Shop {
         request: Request<T>,
         act: impl FnOnce(&mut World, T) -> Result<R, Status>,
     ) -> Result<Response<R>, Status> {
-        let fault = {
+        let (fault, silent) = {
             let mut world = self.0.lock().unwrap();
             if let Some(key) = request.metadata().get("idempotency-key") {
                 let key = key.to_str().unwrap().to_owned();
                 world.keys.entry(method).or_default().insert(key);
             }
             let fault = world.faults.remove(method);
-            world.injected += u32::from(fault.is_some());
-            fault
+            let silent = world.silent.contains(method);
+            world.injected += u32::from(fault.is_some()) + u32::from(silent);
+            (fault, silent)
         };
-        let lost = matches!(fault, Some(Fault::Lose));
+        let lost = silent || matches!(fault, Some(Fault::Lose));
         match fault {
             Some(Fault::Refuse(status)) => return Err(status),
             Some(Fault::Hold(arrive, left)) => {
