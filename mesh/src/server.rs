@@ -1,10 +1,10 @@
 //! The server side of a call, and the life of a process that serves: bind,
 //! serve, drain.
 //!
-//! HTTP/2 is driven by the `h2` crate directly, one task per call. Draining has
-//! phases: health says NOT_SERVING and the registry forgets the instance; after
-//! a moment in which callers learn of it, GOAWAY; then calls end, or are cut when
-//! the time is up, and what was cut is reported.
+//! HTTP/2 is driven by the `h2` crate directly; a call that waits is a task of its
+//! own. Draining has phases: health says NOT_SERVING and the registry forgets the
+//! instance; after a moment in which callers learn of it, GOAWAY; then calls end,
+//! or are cut when the time is up, and what was cut is reported.
 
 mod admit;
 mod answer;

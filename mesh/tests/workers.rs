@@ -86,6 +86,25 @@ async fn a_single_connection_is_served_by_one_worker_alone() {
 }
 
 #[tokio::test]
+async fn calls_that_wait_hold_up_none_that_come_after_them() {
+    let (mesh, keys) = (Mesh::new().await, Keys::new(0));
+    let running = serve(&mesh, &keys, &[]).await;
+    let client = client(&mesh.app("caller"), &running);
+    // More than a connection serves in one turn.
+    let calls: Vec<_> = (0..200)
+        .map(|_| {
+            let mut client = client.clone();
+            tokio::spawn(async move { client.list_keys(ListKeysRequest::default()).await })
+        })
+        .collect();
+    keys.reached(200).await;
+    keys.places.add_permits(200);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn several_connections_are_served_by_all_workers() {
     let (mesh, keys) = (Mesh::new().await, Keys::new(usize::MAX >> 4));
     let running = serve(&mesh, &keys, &[]).await;

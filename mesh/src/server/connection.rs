@@ -1,6 +1,9 @@
-//! One connection: its handshake, its limits, its age, its end.
+//! One connection: its handshake, its limits, its age, its end. What it does with
+//! the calls that come in is next door.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+mod turn;
+
+use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use h2::{Reason, server};
@@ -9,6 +12,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+use self::turn::Turn;
 use super::{
     Shared, drained,
     guard::Guard,
@@ -43,20 +47,19 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr)
     let mut drained = pin!(unconstrained(drained(&mut drain)));
     let mut alive = pin!(unconstrained(keepalive::until_dead(ping)));
     let mut age = pin!(sleep_until(old_age(shared.limits.max_connection_age)));
+    let begin = |(request, respond)| handle::call(shared.clone(), peer, request, respond);
+    let mut turn = Turn::new(begin);
     let (mut leaving, mut drains) = (false, false);
     loop {
         tokio::select! {
             // While calls come in, nothing else is looked at, and no lot is drawn.
             biased;
-            accepted = connection.accept() => match accepted {
-                Some(Ok((request, respond))) => {
-                    // Boxed: a task is moved several times before it first runs.
-                    let call = Box::pin(handle::call(shared.clone(), peer, request, respond));
-                    tokio::spawn(call);
+            ended = poll_fn(|cx| turn.poll(&mut connection, cx)) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "a connection failed");
                 }
-                Some(Err(error)) => return tracing::debug!(%peer, %error, "a connection failed"),
-                None => return,
-            },
+                return;
+            }
             () = &mut alive => return tracing::debug!(%peer, "a peer no longer answers pings"),
             () = unconstrained(age.as_mut()) => {
                 if leaving {
@@ -83,7 +86,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr)
 async fn cut(mut connection: Connection, peer: SocketAddr) {
     tracing::info!(%peer, "calls on a connection that is too old were cut");
     connection.abrupt_shutdown(Reason::NO_ERROR);
-    let closed = std::future::poll_fn(|cx| connection.poll_closed(cx));
+    let closed = poll_fn(|cx| connection.poll_closed(cx));
     // A peer that does not read is not waited for.
     let _ = timeout(LAST_WORDS, closed).await;
 }
