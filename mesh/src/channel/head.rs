@@ -81,8 +81,8 @@ impl Head {
     }
 
     /// The request of an attempt after so many others, with so much time left.
-    /// `place` is the attempt's own in the trace. `first` on its connection, it puts names into HPACK's table that the
-    /// following ones refer to.
+    /// `place` is the attempt's own in the trace. `first` on its connection, it puts
+    /// names into HPACK's table that the following ones refer to.
     pub(super) fn request(
         &mut self,
         previous: u32,
@@ -137,7 +137,6 @@ impl Context {
     /// Adds what a call carries beside its own metadata.
     fn describe(&self, headers: &mut HeaderMap) {
         let Self { shared, carried, handled, .. } = self;
-        headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
         let inherited = handled.as_ref().and_then(|call| call.authorization.as_ref());
         if let Some(token) = carried.authorization.as_ref().or(inherited) {
             headers.entry(header::AUTHORIZATION).or_insert_with(|| token.clone());
@@ -158,8 +157,11 @@ impl Context {
         if let Some(class) = carried.criticality.or(inherited) {
             headers.entry(criticality::HEADER).or_insert_with(|| class.header());
         }
-        if let Some(prover) = shared.common.prover.as_ref().filter(|_| !carried.outsider) {
-            headers.entry(process::HEADER).or_insert_with(|| prover.proof());
-        }
+        // Who proves its name needs no other. With one header more, most calls would
+        // have seven, for which both sides make the map of headers twice as large.
+        match shared.common.prover.as_ref().filter(|_| !carried.outsider) {
+            Some(prover) => headers.entry(process::HEADER).or_insert_with(|| prover.proof()),
+            None => headers.entry(header::USER_AGENT).or_insert(USER_AGENT),
+        };
     }
 }
