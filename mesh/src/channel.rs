@@ -54,11 +54,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, uri::Authority};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 use tonic::{Status, body::Body};
 
 use self::{
-    budget::Budget, bulkhead::Bulkhead, hedging::Hedging, pool::Pool, report::Report,
+    budget::Repetitions, bulkhead::Bulkhead, hedging::Hedging, pool::Pool, report::Report,
     subset::Standpoint,
 };
 pub(crate) use self::{
@@ -104,7 +104,7 @@ pub(crate) struct Shared {
     app: String,
     authority: Authority,
     pool: Pool,
-    budget: Budget,
+    budget: Repetitions,
     hedging: Hedging,
     bulkhead: Bulkhead,
     destination: Arc<Destination>,
@@ -161,7 +161,7 @@ impl Channel {
                 destination.clone(),
                 common.network.clone(),
             ),
-            budget: Budget::default(),
+            budget: Repetitions::new(Instant::now()),
             hedging: Hedging::default(),
             bulkhead: Bulkhead::default(),
             destination,

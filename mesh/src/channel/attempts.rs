@@ -205,7 +205,7 @@ impl Attempts {
         if let Some(keyed) = &self.keyed {
             self.ask.key = payload.message().and_then(|message| keyed.read(message));
         }
-        self.shared().budget.earn();
+        self.shared().budget.earned.earn();
         loop {
             let attempted = match self.hedged {
                 None => self.attempt(&mut payload, attempts - 1).await,
@@ -251,7 +251,7 @@ impl Attempts {
             && failure.pushback != Pushback::Never
             && payload.repeatable()
             && attempts < self.retry.max_attempts
-            && self.shared().budget.spend()
+            && self.shared().budget.spend(Instant::now())
     }
 
     /// Whether a call that was turned away goes to another instance, at once: the
@@ -263,7 +263,7 @@ impl Attempts {
             && payload.repeatable()
             && refused < MAX_REFUSED
             && self.shared().pool.has_others(&self.ask)
-            && self.shared().budget.spend()
+            && self.shared().budget.spend(Instant::now())
     }
 
     /// The failure in a response that asks for repetition.

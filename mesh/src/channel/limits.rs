@@ -2,14 +2,14 @@
 
 use super::{
     attempts::{MAX_REFUSED, SLACK},
-    budget::{COST, EARNED_PER_CALL, EARNED_PER_HEDGED_CALL, MOST},
+    budget::{COST, EARNED_PER_CALL, EARNED_PER_HEDGED_CALL, LEAST_PER_SECOND, MOST},
     bulkhead::{CALLS, STREAMS, WAITING},
     pool::PICK_TIMEOUT,
 };
 use crate::contract::{Amount, Limit};
 
 /// What bounds every call of a channel.
-pub(crate) fn limits() -> [Limit; 9] {
+pub(crate) fn limits() -> [Limit; 10] {
     let limit = |name, amount, bounds| Limit { name, amount, bounds, is_setting: false };
     let percent = |earned: i64| Amount::Percent((earned * 100 / COST).unsigned_abs());
     let count = |places: usize| Amount::Count(places as u64);
@@ -26,6 +26,11 @@ pub(crate) fn limits() -> [Limit; 9] {
             "repetitions, of the calls to one application",
         ),
         limit("retry_burst", Amount::Count(burst), "repetitions that quiet times save up"),
+        limit(
+            "retry_least",
+            Amount::Count(LEAST_PER_SECOND),
+            "repetitions a second, however few the calls are",
+        ),
         limit(
             "hedge_budget",
             percent(EARNED_PER_HEDGED_CALL),

@@ -76,7 +76,7 @@ impl Attempts {
         let shared = self.shared();
         let allowed = payload.repeatable()
             && shared.pool.has_others(&self.ask)
-            && shared.hedging.spend(&shared.budget);
+            && shared.hedging.spend(&shared.budget.earned);
         let permit = allowed.then(|| shared.pool.pick_other(&self.ask)).flatten()?;
         self.ask.avoid.add(permit.instance());
         let mut sender = permit.connection.sender();
