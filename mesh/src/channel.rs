@@ -237,6 +237,6 @@ impl tower::Service<Request<Body>> for Channel {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        attempts::make(self.shared.clone(), self.carried.clone(), request)
+        Box::pin(attempts::make(self.shared.clone(), self.carried.clone(), request))
     }
 }

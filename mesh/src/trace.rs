@@ -53,9 +53,9 @@ impl Trace {
     /// The `traceparent` header. Written by hand: this runs once for every call.
     pub(crate) fn header(&self) -> HeaderValue {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(&mut text[3..35], self.id);
-        write_hex(&mut text[36..52], self.span.into());
-        write_hex(&mut text[53..], u128::from(self.sampled));
+        write_hex(&mut text[3..35], &self.id.to_be_bytes());
+        write_hex(&mut text[36..52], &self.span.to_be_bytes());
+        text[54] += u8::from(self.sampled);
         HeaderValue::from_bytes(&text).expect("hex and dashes are a header value")
     }
 }
@@ -84,11 +84,12 @@ fn hex(digits: &[u8]) -> Option<u64> {
     (seen <= 0xf).then_some(number)
 }
 
-/// Fills `text` with the last digits of a number.
-fn write_hex(text: &mut [u8], mut number: u128) {
-    for digit in text.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
-        number >>= 4;
+/// Fills `text` with the digits of bytes, two for each.
+fn write_hex(text: &mut [u8], bytes: &[u8]) {
+    let (pairs, _) = text.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+        *pair = [digit(byte >> 4), digit(byte & 0xf)];
     }
 }
 

@@ -58,20 +58,40 @@ pub(super) struct Attempts {
 /// What becomes of a call.
 pub(super) type Made = Result<Response<ResponseBody>, Status>;
 
-/// Makes a call.
-pub(super) fn make(
-    shared: Arc<Shared>,
-    carried: Carried,
-    request: Request<Body>,
-) -> Pin<Box<dyn Future<Output = Made> + Send>> {
-    let call = match Call::begin(shared, carried, request) {
-        Ok(call) => call,
-        Err(status) => return Box::pin(std::future::ready(Err(status))),
+/// Makes a call, from its first poll on. What it needs stands in this one future
+/// from the start: all of it together is large, and dear to move.
+pub(super) async fn make(shared: Arc<Shared>, carried: Carried, request: Request<Body>) -> Made {
+    let Call { mut attempts, body, mut outcome, limit } = Call::begin(shared, carried, request)?;
+    let deadline = attempts.ask.deadline;
+    let made = {
+        // Everything is within: the wait for an instance, all attempts, waits.
+        let work = pin!(attempts.make(body));
+        let work = within(deadline, work);
+        // The span is entered with every poll: not even that is paid without one.
+        match outcome.span().cloned() {
+            None => work.await,
+            Some(span) => Box::pin(work.instrument(span)).await,
+        }
     };
-    // The span is entered with every poll: not even that is paid without one.
-    match call.outcome.span().cloned() {
-        None => Box::pin(call.run()),
-        Some(span) => Box::pin(call.run().instrument(span)),
+    outcome.repeated(attempts.told.repetitions);
+    match made {
+        Ok(Answer { response, permit, upload, told }) => {
+            outcome.carry(told);
+            let (mut parts, stream) = response.into_parts();
+            let incoming = Incoming::of(&mut parts.headers, limit)
+                .inspect_err(|status| outcome.decide(status.code()))?;
+            let headers = &parts.headers;
+            let body =
+                ResponseBody::new(stream, headers, incoming, deadline, outcome, permit, upload);
+            Ok(Response::from_parts(parts, body))
+        }
+        Err(status) => {
+            outcome.decide(status.code());
+            if attempts.repeatable {
+                attempts.head.failed(status.code());
+            }
+            Err(status)
+        }
     }
 }
 
@@ -128,33 +148,6 @@ impl Call {
         let attempts =
             Attempts { head, ask, keyed, repeatable, below_repetition, retry, hedged, told };
         Ok(Self { attempts, body, outcome, limit: unpacks.then_some(max) })
-    }
-
-    async fn run(mut self) -> Made {
-        let deadline = self.attempts.ask.deadline;
-        // Everything is within: the wait for an instance, all attempts, waits.
-        let made = within(deadline, pin!(self.attempts.make(self.body))).await;
-        let mut outcome = self.outcome;
-        outcome.repeated(self.attempts.told.repetitions);
-        match made {
-            Ok(Answer { response, permit, upload, told }) => {
-                outcome.carry(told);
-                let (mut parts, stream) = response.into_parts();
-                let incoming = Incoming::of(&mut parts.headers, self.limit)
-                    .inspect_err(|status| outcome.decide(status.code()))?;
-                let headers = &parts.headers;
-                let body =
-                    ResponseBody::new(stream, headers, incoming, deadline, outcome, permit, upload);
-                Ok(Response::from_parts(parts, body))
-            }
-            Err(status) => {
-                outcome.decide(status.code());
-                if self.attempts.repeatable {
-                    self.attempts.head.failed(status.code());
-                }
-                Err(status)
-            }
-        }
     }
 }
 
