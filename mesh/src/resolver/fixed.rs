@@ -1,4 +1,4 @@
-//! Addresses that were given and do not change.
+//! Instances that were given and do not change.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{Listed, Resolver, View};
 
-/// Fixed addresses by application, and another resolver for the others.
+/// Fixed instances by application, and another resolver for the others.
 pub(crate) struct Fixed {
     views: HashMap<String, watch::Sender<View>>,
     others: Box<dyn Resolver>,
@@ -14,14 +14,14 @@ pub(crate) struct Fixed {
 
 impl Fixed {
     pub(crate) fn new(
-        addresses: impl IntoIterator<Item = (String, String)>,
+        instances: impl IntoIterator<Item = (String, Listed)>,
         others: Box<dyn Resolver>,
     ) -> Self {
         let mut views: HashMap<String, View> = HashMap::new();
-        for (app, address) in addresses {
+        for (app, listed) in instances {
             let view = views.entry(app).or_default();
             view.known = true;
-            view.instances.push(Listed::at(address));
+            view.instances.push(listed);
         }
         let views = views.into_iter().map(|(app, view)| (app, watch::Sender::new(view)));
         Self { views: views.collect(), others }
