@@ -22,7 +22,10 @@ use std::{
 pub use answers::{keyed, refusal, refused, told_before, violations};
 pub use postgres::{Server, Stop};
 
-use crate::{Migration, Store};
+use crate::{
+    Dialect, Migration, Store, params,
+    projection::{Projection, Projector},
+};
 
 /// A fresh, empty database.
 #[derive(Debug)]
@@ -88,6 +91,47 @@ pub fn sqlite() -> Backend {
     let folder = Folder::new("sqlite");
     let url = format!("sqlite:{}", folder.path().join("data/test.db").display());
     Backend { name: "sqlite", url, _folder: Some(folder) }
+}
+
+/// What the tables of a projection hold, a line for each row, as the live ones
+/// have it and as it is when they are made anew from the first event. Nobody else
+/// writes to the store meanwhile.
+///
+/// # Panics
+/// When the database or the projection fails.
+pub async fn made_anew<P: Projection>(
+    store: &Store,
+    projector: &Projector<P>,
+) -> (Vec<String>, Vec<String>) {
+    projector.catch_up().await.expect("the live tables catch up");
+    let live = lines::<P>(store).await;
+    projector.rebuild().await.expect("the tables can be made anew");
+    projector.catch_up().await.expect("the new tables catch up");
+    let progress = projector.progress().await.expect("a projection tells how far it is");
+    assert_eq!(progress.building, None, "the new tables are live");
+    (live, lines::<P>(store).await)
+}
+
+/// Every column of every row, in the database's own words.
+async fn lines<P: Projection>(store: &Store) -> Vec<String> {
+    let mut lines = Vec::new();
+    for table in P::TABLES {
+        let name = table.name;
+        let row = match store.dialect() {
+            Dialect::Postgres => format!("CAST({name} AS TEXT)"),
+            Dialect::Sqlite => {
+                let sql = "SELECT group_concat('quote(' || name || ')', ' || '','' || ') AS row
+                    FROM pragma_table_info($1)";
+                let row = store.query_one(sql, params![name]).await.expect("a view has columns");
+                row.expect("one row").get("row").expect("a text")
+            }
+        };
+        let sql = format!("SELECT {row} AS line FROM {name} ORDER BY 1");
+        let rows = store.query(sql, params![]).await.expect("a view can be read");
+        let line = |row: &crate::Row| row.get::<String>("line").expect("a text");
+        lines.extend(rows.iter().map(|row| format!("{name}: {}", line(row))));
+    }
+    lines
 }
 
 /// A temporary folder that is removed when it is dropped.

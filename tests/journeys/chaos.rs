@@ -4,8 +4,10 @@
 //! `TITAN_JOURNEY_ORDERS` (that many orders and as many transfers),
 //! `TITAN_JOURNEY_KILLS` and `TITAN_JOURNEY_SEED` make it longer or another one.
 
+mod attention;
 mod bank;
 mod load;
+mod projections;
 mod reaper;
 mod verdict;
 
@@ -55,25 +57,27 @@ fn set<T: FromStr>(name: &str, default: T) -> T {
 
 #[test]
 fn on_sqlite_every_order_and_transfer_ends_while_processes_are_killed() {
-    survive(&[]);
+    survive(None);
 }
 
 #[test]
 fn on_postgresql_every_order_and_transfer_ends_while_processes_are_killed() {
     if let Some(postgres) = Postgres::start(&DATABASES) {
-        survive(&["--database", &postgres.url()]);
+        survive(Some(&postgres.url()));
     }
 }
 
-fn survive(database: &[&str]) {
+/// On databases of this URL, or those that a system makes by itself.
+fn survive(database: Option<&str>) {
     // Two systems of twenty processes at once would only wait for each other.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let plan = Plan::from_env();
     let replicas = APPS.map(|app| format!("{app}=2"));
     let replicas = replicas.iter().flat_map(|replicas| ["--replicas", replicas]);
-    let arguments: Vec<_> = replicas.chain(database.iter().copied()).collect();
-    let system = System::start_with(&arguments);
+    let database = database.into_iter().flat_map(|url| ["--database", url]);
+    let arguments: Vec<_> = replicas.chain(database.clone()).collect();
+    let mut system = System::start_with(&arguments);
     let shop = Shop::open(&system);
     let shelf = load::fill(&shop, plan);
     let bank = Bank::open(&system);
@@ -92,18 +96,29 @@ fn survive(database: &[&str]) {
     assert_eq!(kills.all, plan.kills, "a journey without its crashes proves nothing");
     assert!(kills.under_load > 0, "no kill has interrupted anything: {kills:?}");
 
+    // Nobody ends these but a human.
+    let (stuck, mut orders): (Vec<_>, Vec<_>) = orders.into_iter().partition(|it| it.no_refund);
+    let resolved = attention::resolve(&system, &stuck);
+    orders.extend(stuck);
+    let orders = orders.into_iter().map(|it| (it.name, it.total)).collect::<Vec<_>>();
     let orders = verdict::until_ended(&system, "orders", &orders);
     let transfers = verdict::until_ended(&system, "transfers", &transfers);
     let lasted = started.elapsed();
-    verdict::of_orders(&system, &shop, &shelf, &orders);
+    verdict::of_orders(&system, &shop, &shelf, &orders, &resolved);
     verdict::of_transfers(&system, &bank, &transfers);
     let (bought, moved) = (verdict::done(&orders), verdict::done(&transfers));
+    let pause = attention::longest_pause(&system, &orders);
+    system.down();
+    let rows = projections::agree(&system, database.last());
     eprintln!(
-        "{plan:?}: {kills:?}; {bought} of {} orders and {moved} of {} transfers completed, the \
-         others undone, after {lasted:.1?}",
+        "{plan:?}: {kills:?}; {bought} of {} orders and {moved} of {} transfers completed, {} \
+         resolved by hand, the others undone, after {lasted:.1?}; no saga stood still for longer \
+         than {pause:.1?}; {rows} rows of read models made anew",
         orders.len(),
-        transfers.len()
+        transfers.len(),
+        resolved.len(),
     );
     assert!(bought > 0 && bought < orders.len(), "both ends are to be seen: {bought}");
     assert!(moved > 0 && moved < transfers.len(), "both ends are to be seen: {moved}");
+    assert!(!resolved.is_empty(), "nobody was asked");
 }

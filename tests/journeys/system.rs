@@ -43,6 +43,8 @@ fn up(folder: &Path, arguments: &[&str]) -> Child {
         .args(arguments)
         .env("TITAN_BOOTSTRAP_ADMIN_EMAIL", ADMIN)
         .env("TITAN_BOOTSTRAP_ADMIN_PASSWORD_FILE", folder.join("admin.password"))
+        // Some two seconds until a saga asks, instead of ten minutes.
+        .env("TITAN_UNDO_ATTEMPTS", "6")
         .stdin(Stdio::null())
         .stdout(std::fs::File::create(folder.join("up.out")).unwrap())
         .stderr(std::fs::File::create(folder.join("up.err")).unwrap())

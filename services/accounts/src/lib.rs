@@ -11,7 +11,7 @@ use durable::{
     Error, Store,
     aggregate::Repository,
     feed::Feed,
-    projection::Projector,
+    projection::{Projection, Projector},
     saga::{self, Sagas},
     task::{self, Worker},
     time,
@@ -81,6 +81,16 @@ impl Bank {
             .add(saga::server(self.store.clone()))
             .add(task::server(self.store.clone()))
             .merge(feed.into_routes())
+    }
+
+    /// The table that accounts are listed from, to be made anew or looked after.
+    pub fn list(&self) -> &Projector<impl Projection + use<>> {
+        &self.list
+    }
+
+    /// The tables of the statements, to be made anew or looked after.
+    pub fn statements(&self) -> &Projector<impl Projection + use<>> {
+        &self.entries
     }
 
     /// Keeps lists and statements up to date until dropped, at any point without

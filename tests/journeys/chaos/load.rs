@@ -34,6 +34,18 @@ const CARDS: [&str; 8] = [
     "card-ok",
 ];
 
+/// Of so many orders one is paid with a card that nothing is given back to, and
+/// cannot be shipped: its refund fails until somebody decides.
+const NO_REFUND: (usize, usize) = (12, 7);
+
+/// An order that was placed and confirmed.
+pub(super) struct Placed {
+    pub(super) name: String,
+    pub(super) total: i64,
+    /// Whether it is paid with a card that nothing is given back to.
+    pub(super) no_refund: bool,
+}
+
 /// A product, its price, and the pieces of it that came in.
 pub(super) struct Product {
     pub(super) name: String,
@@ -53,14 +65,14 @@ pub(super) fn fill(shop: &Shop, plan: Plan) -> Vec<Product> {
         .into()
 }
 
-/// Places and confirms all orders; their names and what each costs. `placed` is
-/// told of each. Some are cancelled right away.
+/// Places and confirms all orders. `placed` is told of each. Some are cancelled
+/// right away.
 pub(super) fn order(
     system: &System,
     shelf: &[Product],
     plan: Plan,
     placed: impl Fn() + Copy + Send,
-) -> Vec<(String, i64)> {
+) -> Vec<Placed> {
     let edge = system.client();
     thread::scope(|scope| {
         let asking: Vec<_> = (0..CUSTOMERS)
@@ -82,7 +94,7 @@ pub(super) fn order(
     })
 }
 
-fn place(customer: &Client, shelf: &[Product], n: usize, plan: Plan) -> (String, i64) {
+fn place(customer: &Client, shelf: &[Product], n: usize, plan: Plan) -> Placed {
     let mut random = fastrand::Rng::with_seed(plan.seed.wrapping_add(n as u64));
     let (often, scarce) = shelf.split_at(3);
     let first = &often[n % 3];
@@ -96,19 +108,21 @@ fn place(customer: &Client, shelf: &[Product], n: usize, plan: Plan) -> (String,
         let product = shelf.iter().find(|product| product.name == *name).unwrap();
         total + product.price * quantity
     });
-    let region = if n % 7 == 3 { "AQ" } else { "DE" };
-    let wanted = shop::order(&items, CARDS[n % CARDS.len()], region);
+    let no_refund = n % NO_REFUND.0 == NO_REFUND.1;
+    let region = if n % 7 == 3 || no_refund { "AQ" } else { "DE" };
+    let card = if no_refund { "card-no-refund" } else { CARDS[n % CARDS.len()] };
+    let wanted = shop::order(&items, card, region);
     let key = format!("journey-order-{n}");
     let made = until_answered(|| customer.post_once(&key, "/v1/orders", &wanted));
     let name = text(&made.ok()["name"]);
     let confirmed = until_answered(|| customer.post(&format!("/v1/{name}:confirm"), &json!({})));
     assert_eq!(confirmed.status, 200, "{confirmed:?}");
-    if n % 6 == 5 {
+    if n % 6 == 5 && !no_refund {
         // It may be too late, or refused already.
         let reason = json!({"reason": "changed my mind"});
         until_answered(|| customer.post(&format!("/v1/{name}:cancel"), &reason));
     }
-    (name, total)
+    Placed { name, total, no_refund }
 }
 
 /// Begins all transfers; their names and what each is to move.
