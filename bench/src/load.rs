@@ -20,6 +20,7 @@ use crate::{
 };
 
 pub(crate) fn load(options: &Load) -> anyhow::Result<()> {
+    serve::subscribe(options.subject);
     serve::runtime(options.subject)?.block_on(async {
         match options.subject {
             Subject::Mesh => grpc::mesh(options).await,

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use mesh::{Settings, proto::key_service_server::KeyServiceServer};
 use titan::projects::v1::projects_service_server::ProjectsServiceServer;
 use tokio::net::TcpListener;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::{
     args::{Serve, Subject},
@@ -29,6 +30,7 @@ const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 pub(crate) fn serve(options: &Serve) -> anyhow::Result<()> {
+    subscribe(options.subject);
     // A thread of its own, so that the serving runtime is not disturbed.
     std::thread::spawn(answer_questions);
     let upstream = || options.upstream.clone().context("an edge needs an upstream");
@@ -54,6 +56,16 @@ pub(crate) fn runtime(subject: Subject) -> std::io::Result<tokio::runtime::Runti
         tokio::runtime::Builder::new_current_thread()
     };
     builder.enable_all().build()
+}
+
+/// A subscriber for what starts none itself, as the mesh does and an application
+/// that tells anything does. Without one, every span of h2 looks for the `log`
+/// crate, which something in this program's graph asks `tracing` for: a tenth of
+/// a call that no baseline should pay.
+pub(crate) fn subscribe(subject: Subject) {
+    if !matches!(subject, Subject::Mesh | Subject::Edge) {
+        tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).init();
+    }
 }
 
 /// Settings of an application of the mesh: its own, then those of the command
