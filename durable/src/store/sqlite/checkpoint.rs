@@ -1,13 +1,18 @@
 //! Moves pages from the write-ahead log into the database, beside the writer.
 //!
 //! SQLite would do it within some unlucky commit, with two more fsyncs. Here
-//! another thread does most of it, while commits go on; but it never catches up
-//! with a writer that does not rest, and only a log that was moved as a whole
-//! begins anew. So beyond a size the writer moves the rest itself.
+//! another thread does most of it, while commits go on. Only a log that was moved
+//! as a whole begins anew, and a commit into a log that grows takes twice as long
+//! as one that writes over what is there, since the file's length has to reach the
+//! disk as well. So as soon as little is left, the writer moves it itself.
 
 use std::{
     cell::Cell,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread,
 };
 
@@ -17,8 +22,12 @@ use crate::Error;
 
 /// Pages in the log from which on it is worth moving them; SQLite's own default.
 const SOFT: i32 = 1_000;
-/// Pages, 32 MiB, at which the writer moves what is left.
+/// Pages that the writer moves itself, so that the log begins anew: a millisecond.
+const REST: i32 = 250;
+/// Pages, 32 MiB, at which the writer moves what is left, however much.
 const HARD: i32 = 8_000;
+/// The helper is at work.
+const MOVING: i32 = -1;
 
 thread_local! {
     /// Pages in the log after the last commit of this thread.
@@ -28,14 +37,18 @@ thread_local! {
 /// The writer's side.
 pub(super) struct Checkpoints {
     path: String,
-    /// Pages in the log when the helper was woken last.
-    woken_at: i32,
+    /// Pages in the log after the commit before.
+    before: i32,
+    /// Pages in the log when the writer had moved what it could.
+    finished: i32,
     /// Started when it is needed first: most stores of a test never do.
     helper: Option<Helper>,
 }
 
 struct Helper {
     wake: SyncSender<()>,
+    /// Pages of the log that it has moved, or [`MOVING`].
+    moved: Arc<AtomicI32>,
     thread: thread::JoinHandle<()>,
 }
 
@@ -46,25 +59,45 @@ impl Checkpoints {
             PAGES.set(pages);
             Ok(())
         }));
-        Self { path, woken_at: 0, helper: None }
+        Self { path, before: 0, finished: 0, helper: None }
     }
 
     /// To be called after a commit, when its callers have their answers.
     pub(super) fn after_commit(&mut self, connection: &Connection) {
         let pages = PAGES.get();
-        // The log began anew.
-        if pages < self.woken_at {
-            self.woken_at = 0;
+        if pages < self.before {
+            // The log began anew.
+            self.finished = 0;
+            self.know(0);
         }
-        if pages >= HARD {
+        self.before = pages;
+        // It did not begin anew, since somebody read it just then: tried again soon.
+        let enough = if self.finished > 0 { REST } else { SOFT };
+        if pages - self.finished < enough {
+            return;
+        }
+        let moved = self.helper().map_or(0, |helper| helper.moved.load(Relaxed));
+        let nearly = moved > 0 && (0..=REST).contains(&(pages - moved));
+        if nearly || pages >= HARD {
+            // The next commit begins a new log.
             checkpoint(connection);
-            PAGES.set(0);
-        } else if pages - self.woken_at >= SOFT {
-            self.woken_at = pages;
-            // When it has yet to begin with the last one, it sees these pages too.
-            if let Some(helper) = self.helper() {
-                let _ = helper.wake.try_send(());
-            }
+            self.finished = pages;
+            self.know(0);
+        } else if moved != MOVING
+            && let Some(helper) = self.helper()
+        {
+            helper.moved.store(MOVING, Relaxed);
+            // It waits for nothing else, so there is room.
+            let _ = helper.wake.try_send(());
+        }
+    }
+
+    /// Corrects what the helper said, unless it is about to say more.
+    fn know(&self, moved: i32) {
+        if let Some(helper) = &self.helper
+            && helper.moved.load(Relaxed) != MOVING
+        {
+            helper.moved.store(moved, Relaxed);
         }
     }
 
@@ -86,7 +119,7 @@ impl Checkpoints {
 impl Drop for Checkpoints {
     /// Waits for it: when a store says to be closed, its files are.
     fn drop(&mut self) {
-        if let Some(Helper { wake, thread }) = self.helper.take() {
+        if let Some(Helper { wake, thread, .. }) = self.helper.take() {
             drop(wake);
             let _ = thread.join();
         }
@@ -97,24 +130,30 @@ impl Helper {
     fn start(path: &str) -> Result<Self, Error> {
         let connection = super::connect::writer(path)?;
         let (wake, woken) = sync_channel(1);
+        let moved = Arc::new(AtomicI32::new(0));
+        let told = moved.clone();
         let thread = thread::Builder::new()
             .name("checkpoint".to_owned())
-            .spawn(move || help(&connection, &woken))
+            .spawn(move || help(&connection, &woken, &told))
             .map_err(sqlx::Error::Io)?;
-        Ok(Self { wake, thread })
+        Ok(Self { wake, moved, thread })
     }
 }
 
-fn help(connection: &Connection, woken: &Receiver<()>) {
+fn help(connection: &Connection, woken: &Receiver<()>, moved: &AtomicI32) {
     while woken.recv().is_ok() {
-        checkpoint(connection);
+        moved.store(checkpoint(connection), Relaxed);
     }
 }
 
-/// PASSIVE waits for nobody: neither for readers nor for the writer.
-fn checkpoint(connection: &Connection) {
-    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    if let Err(error) = moved {
+/// PASSIVE waits for nobody: neither for readers nor for the writer, and not for
+/// who does the same in another process. Returns how many pages of the log have
+/// been moved by now, as far as is known.
+fn checkpoint(connection: &Connection) -> i32 {
+    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2));
+    let moved: i32 = moved.unwrap_or_else(|error| {
         tracing::warn!(%error, "cannot move the write-ahead log into the database");
-    }
+        0
+    });
+    moved.max(0)
 }

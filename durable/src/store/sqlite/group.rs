@@ -121,7 +121,7 @@ impl Groups {
         while let Some(wish) = next {
             match wish {
                 Wish::Unit(unit) => {
-                    run(self.connection(), "SAVEPOINT unit")?;
+                    self.begin_unit()?;
                     let settle = unit.run(self.connection());
                     self.end_unit(settle)?;
                 }
@@ -131,8 +131,10 @@ impl Groups {
                     return Ok(());
                 }
             }
+            // The first was undone, and the transaction with it.
+            let over = self.connection().is_autocommit();
             let full = self.released.len() >= MAX_UNITS || began.elapsed() >= MAX_TIME;
-            next = if full { None } else { queue.try_next() };
+            next = if over || full { None } else { queue.try_next() };
         }
         Ok(())
     }
@@ -143,7 +145,7 @@ impl Groups {
         answer: oneshot::Sender<Result<Turn, Error>>,
         queue: &mut Queue,
     ) -> Result<(), Lost> {
-        run(self.connection(), "SAVEPOINT unit")?;
+        self.begin_unit()?;
         let connection = self.connection.take().expect("it has just been used");
         // Dropped where nobody takes it, it comes back like any other.
         drop(answer.send(Ok(Turn::new(connection, self.lend.clone()))));
@@ -172,23 +174,40 @@ impl Groups {
         }
     }
 
+    /// The first of a group needs no savepoint: to undo it is to undo everything.
+    fn begin_unit(&self) -> Result<(), Lost> {
+        if self.released.is_empty() {
+            return Ok(());
+        }
+        Ok(run(self.connection(), "SAVEPOINT unit")?)
+    }
+
     /// Keeps what the unit did, or undoes it.
     fn end_unit(&mut self, settle: Option<Settle>) -> Result<(), Lost> {
-        let keep = settle.is_some();
+        let (keep, first) = (settle.is_some(), self.released.is_empty());
         self.released.extend(settle);
         // A full disk, for one, makes SQLite undo everything at once.
         if self.connection().is_autocommit() {
             return Err(Lost(Refusal::rolled_back()));
         }
-        if !keep {
-            run(self.connection(), "ROLLBACK TO unit")?;
+        match (keep, first) {
+            (true, true) => Ok(()),
+            (false, true) => Ok(run(self.connection(), "ROLLBACK")?),
+            (true, false) => Ok(run(self.connection(), "RELEASE unit")?),
+            (false, false) => {
+                run(self.connection(), "ROLLBACK TO unit")?;
+                Ok(run(self.connection(), "RELEASE unit")?)
+            }
         }
-        Ok(run(self.connection(), "RELEASE unit")?)
     }
 
     fn commit(&mut self) -> Result<(), Lost> {
         if self.released.is_empty() {
-            return Ok(run(self.connection(), "ROLLBACK")?);
+            return if self.connection().is_autocommit() {
+                Ok(())
+            } else {
+                Ok(run(self.connection(), "ROLLBACK")?)
+            };
         }
         crate::crash::point("group.commit.before");
         run(self.connection(), "COMMIT")?;
