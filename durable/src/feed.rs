@@ -17,12 +17,15 @@ use mesh::{
     },
     status,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout_at},
+};
 use tonic::{Code, Request, Response, Status};
 
 use crate::{
     Error, Store,
-    log::{self, Limit, Matching},
+    log::{self, Limit, Matching, Shared},
     params, time,
 };
 
@@ -34,6 +37,12 @@ const BATCH_EVENTS: usize = 100;
 /// With one event of the largest size on top it stays below the 4 MiB that gRPC
 /// clients accept.
 const BATCH_BYTES: usize = 1024 * 1024;
+
+/// While events come faster than they are taken one by one, they are taken together
+/// this often, by all subscriptions at the same time: what a consumer's commit costs
+/// is then shared by some dozens of them, and one sync of the disk by the consumers.
+/// An event that comes alone is sent at once.
+const GULP: Duration = Duration::from_millis(5);
 
 /// The feed of a store with the usual limits, as a gRPC service.
 #[must_use]
@@ -101,7 +110,14 @@ impl Feed {
         let SubscribeRequest { after, types, streams, consumer } = request;
         tracing::debug!(consumer, after, end, "subscribed");
         let matching = Arc::new(Matching { types, streams });
-        Ok(Subscription { feed: self.clone(), head, matching, after })
+        Ok(Subscription {
+            feed: self.clone(),
+            head,
+            matching,
+            after,
+            begun: false,
+            rests_until: None,
+        })
     }
 
     /// Notes how far a consumer is, so that what it needs is kept. It only goes
@@ -144,6 +160,10 @@ struct Subscription {
     head: watch::Receiver<i64>,
     matching: Arc<Matching>,
     after: i64,
+    /// What it begins with comes from the database, which knows what was removed.
+    begun: bool,
+    /// When more is sent, unless a whole batch is there.
+    rests_until: Option<Instant>,
 }
 
 impl Subscription {
@@ -161,29 +181,50 @@ impl Subscription {
     }
 
     async fn next(&mut self) -> Result<SubscribeResponse, Error> {
-        let heartbeat = tokio::time::Instant::now() + self.feed.heartbeat;
+        let heartbeat = Instant::now() + self.feed.heartbeat;
         loop {
             let head = *self.head.borrow_and_update();
             if head > self.after {
-                let Feed { store, limit, .. } = &self.feed;
-                let batch = log::read(store, self.after, head, &self.matching, *limit).await?;
-                self.after = batch.position;
+                self.rest(head).await;
+                let head = *self.head.borrow_and_update();
+                let Shared { events, position } = self.read(head).await?;
+                self.after = position;
                 // Without a match it goes on, but says so from time to time.
-                if !batch.events.is_empty() || tokio::time::Instant::now() >= heartbeat {
-                    return Ok(self.response(batch.events, head));
+                if !events.is_empty() || Instant::now() >= heartbeat {
+                    let several = events.len() > 1;
+                    self.rests_until = several.then(|| self.feed.store.tail().beat(GULP));
+                    return Ok(self.response(events, head));
                 }
                 continue;
             }
-            let left = heartbeat.saturating_duration_since(tokio::time::Instant::now());
             // The sender lives as long as the store that this subscription holds.
-            if timeout(left, self.head.changed()).await.is_err() {
+            if timeout_at(heartbeat, self.head.changed()).await.is_err() {
                 return Ok(self.response(Vec::new(), head));
             }
         }
     }
 
-    fn response(&self, events: Vec<log::Event>, end: i64) -> SubscribeResponse {
-        let events = events.into_iter().map(Into::into).collect();
+    async fn read(&mut self, head: i64) -> Result<Shared, Error> {
+        let Feed { store, limit, .. } = &self.feed;
+        if std::mem::replace(&mut self.begun, true) {
+            return store.tail().read(store, self.after, head, &self.matching, *limit).await;
+        }
+        Shared::read(store, self.after, head, &self.matching, *limit).await
+    }
+
+    /// Lets events come together, until they are a batch. It sleeps meanwhile: who
+    /// appends would otherwise wake every consumer with each commit.
+    async fn rest(&mut self, head: i64) {
+        let full = i64::try_from(self.feed.limit.events).unwrap_or(i64::MAX);
+        if let Some(until) = self.rests_until.take()
+            && head - self.after < full
+        {
+            sleep_until(until).await;
+        }
+    }
+
+    fn response(&self, events: Vec<Arc<log::Event>>, end: i64) -> SubscribeResponse {
+        let events = events.into_iter().map(|event| Arc::unwrap_or_clone(event).into()).collect();
         SubscribeResponse { events, position: self.after, end }
     }
 }

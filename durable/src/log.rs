@@ -11,6 +11,7 @@ mod read;
 mod retention;
 mod sequencer;
 mod signal;
+mod tail;
 mod watch;
 
 use tokio::task::AbortHandle;
@@ -18,12 +19,13 @@ use tokio::task::AbortHandle;
 pub(crate) use append::FUNCTION as APPEND;
 pub use append::{Appended, Expected, NewEvent};
 pub use event::Event;
-pub(crate) use event::METADATA;
+pub(crate) use event::{METADATA, reference};
 pub use history::history;
 pub(crate) use read::{Limit, Matching, end, read};
 pub(crate) use retention::{PIECE, had, reach, remove, rest};
 pub(crate) use sequencer::FUNCTION as NUMBER;
 pub(crate) use signal::Signal;
+pub(crate) use tail::{Shared, Tail};
 
 use crate::store::{Engine, Inner};
 
@@ -36,7 +38,7 @@ pub(crate) fn tasks(store: &Inner) -> Vec<AbortHandle> {
     let signal = store.signal.clone();
     let task = match &store.engine {
         Engine::Sqlite(sqlite) => {
-            tokio::spawn(watch::run(sqlite.readers().clone(), signal)).abort_handle()
+            tokio::spawn(watch::run(sqlite.readers.clone(), signal)).abort_handle()
         }
         Engine::Postgres(postgres) => {
             tokio::spawn(sequencer::run(postgres.background().clone(), signal)).abort_handle()

@@ -18,8 +18,7 @@ use tokio::task::AbortHandle;
 use home::Home;
 pub(crate) use location::Location;
 pub(crate) use postgres::Postgres;
-pub(crate) use sqlite::Sqlite;
-pub(crate) use sqlite::Written;
+pub(crate) use sqlite::{Readers, Sqlite, Written, statement as local};
 use statement::Text;
 pub(crate) use statement::Visitor;
 pub(crate) use tx::{Appended, trace_id};
@@ -46,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     home: Home,
     pub(crate) signal: Arc<log::Signal>,
+    pub(crate) tail: log::Tail,
     pub(crate) enqueued: Arc<task::Enqueued>,
     tasks: Vec<AbortHandle>,
 }
@@ -75,6 +75,7 @@ impl Store {
                 engine,
                 home: Home::here(),
                 signal,
+                tail: log::Tail::new(),
                 enqueued: Arc::default(),
                 tasks: Vec::new(),
             }),
@@ -162,10 +163,12 @@ impl Store {
         let (sql, home) = (sql.into(), &self.inner.home);
         match &self.inner.engine {
             Engine::Sqlite(sqlite) => {
-                home.run(statement::sqlite::query(&sqlite.readers, sql, params)).await
+                let read =
+                    move |connection: &_| sqlite::statement::query(connection, &sql, &params);
+                sqlite.readers.run(read).await
             }
             Engine::Postgres(postgres) => {
-                home.run(statement::postgres::query(&postgres.readers, sql, params)).await
+                home.run(statement::query(&postgres.readers, sql, params)).await
             }
         }
     }
@@ -182,28 +185,26 @@ impl Store {
         Ok(self.query(sql, params).await?.into_iter().next())
     }
 
-    /// Reads row by row until `visit` has enough.
+    /// Reads row by row on PostgreSQL until `visit` has enough.
     pub(crate) async fn scan(
         &self,
         sql: impl Into<Text>,
         params: Vec<Value>,
         visit: &mut Visitor<'_>,
     ) -> Result<(), Error> {
-        let (sql, home) = (sql.into(), &self.inner.home);
         match &self.inner.engine {
-            Engine::Sqlite(sqlite) => {
-                home.run(statement::sqlite::scan(&sqlite.readers, sql, params, visit)).await
-            }
             Engine::Postgres(postgres) => {
-                home.run(statement::postgres::scan(&postgres.readers, sql, params, visit)).await
+                let scanned = statement::scan(&postgres.readers, sql.into(), params, visit);
+                self.inner.home.run(scanned).await
             }
+            Engine::Sqlite(_) => unreachable!("its caller knows the dialect"),
         }
     }
 
-    /// SQLite's writer, unless this is PostgreSQL.
-    pub(crate) fn sqlite(&self) -> Option<&sqlite::Writer> {
+    /// SQLite's connections, unless this is PostgreSQL.
+    pub(crate) fn sqlite(&self) -> Option<&Sqlite> {
         match &self.inner.engine {
-            Engine::Sqlite(sqlite) => Some(&sqlite.writer),
+            Engine::Sqlite(sqlite) => Some(sqlite),
             Engine::Postgres(_) => None,
         }
     }
@@ -221,6 +222,10 @@ impl Store {
 
     pub(crate) fn signal(&self) -> &Arc<log::Signal> {
         &self.inner.signal
+    }
+
+    pub(crate) fn tail(&self) -> &log::Tail {
+        &self.inner.tail
     }
 
     pub(crate) fn enqueued(&self) -> &Arc<task::Enqueued> {

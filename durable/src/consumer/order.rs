@@ -54,12 +54,14 @@ impl Order {
     }
 
     fn check_version(&mut self, event: &Event) -> Result<(), Disorder> {
-        if !self.versions.contains_key(&event.stream) && self.versions.len() >= MAX_STREAMS {
-            self.versions.clear();
-        }
-        let Some(after) = self.versions.insert(event.stream.clone(), event.version) else {
+        let Some(known) = self.versions.get_mut(&event.stream) else {
+            if self.versions.len() >= MAX_STREAMS {
+                self.versions.clear();
+            }
+            self.versions.insert(event.stream.clone(), event.version);
             return Ok(());
         };
+        let after = std::mem::replace(known, event.version);
         let found = event.version;
         let right = if self.complete { found == after + 1 } else { found > after };
         if right {

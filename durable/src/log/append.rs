@@ -177,7 +177,7 @@ impl Store {
     ) -> Result<Appended, Error> {
         let appending = Appending::new(stream, expected, events, Stamp::of_call())?;
         if let Some(sqlite) = self.sqlite() {
-            return sqlite.run(move |connection| sqlite::unit(connection, &appending)).await;
+            return sqlite.writer.run(move |connection| sqlite::unit(connection, &appending)).await;
         }
         let appended = self.on_postgres(|pool| postgres::append(pool, appending)).await??;
         self.signal().committed();

@@ -63,11 +63,32 @@ impl Event {
     /// place in it.
     #[must_use]
     pub fn reference(&self) -> String {
-        format!("{}@{}", self.stream, self.version)
+        reference(&self.stream, self.version)
+    }
+
+    /// What it takes in a batch.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.len() + self.stream.len() + self.kind.len()
     }
 
     pub(crate) const COLUMNS: &str = "position, stream, version, type, data, time, traceparent, \
          actor, correlation, causation";
+
+    /// Of a row with [`Event::COLUMNS`], which are not looked for by name.
+    pub(super) fn from_sqlite(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            position: row.get(0)?,
+            stream: row.get(1)?,
+            version: row.get(2)?,
+            kind: row.get(3)?,
+            data: row.get::<_, Vec<u8>>(4)?.into(),
+            time: row.get(5)?,
+            traceparent: row.get(6)?,
+            actor: row.get(7)?,
+            correlation: row.get(8)?,
+            causation: row.get(9)?,
+        })
+    }
 
     pub(crate) fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
@@ -83,6 +104,11 @@ impl Event {
             causation: row.get("causation")?,
         })
     }
+}
+
+/// See [`Event::reference`].
+pub(crate) fn reference(stream: &str, version: i64) -> String {
+    format!("{stream}@{version}")
 }
 
 impl From<Event> for proto::Event {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Event;
-use crate::{Dialect, Error, Store, Value, params};
+use crate::{Dialect, Error, Store, Value, params, store::local};
 
 /// Positions that one statement looks at. Bounds the work for a subscriber
 /// whose types are rare in a long log.
@@ -35,11 +35,23 @@ pub(crate) struct Matching {
     pub(crate) streams: Vec<String>,
 }
 
-/// The last position that was removed from the log; zero when none was.
-async fn start(store: &Store) -> Result<i64, Error> {
-    let sql = "SELECT position FROM durable_log_start";
-    store.query_one(sql, params![]).await?.map_or(Ok(0), |row| row.get("position"))
+impl Matching {
+    pub(super) fn takes(&self, event: &Event) -> bool {
+        let begins = |prefix: &String| event.stream.starts_with(prefix.as_str());
+        (self.types.is_empty() || self.types.contains(&event.kind))
+            && (self.streams.is_empty() || self.streams.iter().any(begins))
+    }
 }
+
+/// The size of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+/// The last position that was removed from the log; zero when none was.
+const START: &str = "SELECT position FROM durable_log_start";
 
 /// Events after `after` up to `head`, which must be readable, of those that match:
 /// at most `events` of them, and no more than `bytes` unless the first alone is
@@ -56,37 +68,69 @@ pub(crate) async fn read(
 ) -> Result<Batch, Error> {
     let until = head.min(after.saturating_add(SPAN));
     let (sql, params) = statement(after, until, matching, limit.events);
-    let mut batch = Batch { events: Vec::new(), position: until };
-    let mut bytes = 0;
-    store
-        .scan(sql, params, &mut |row| {
-            let event = Event::from_row(&row)?;
-            bytes += event.data.len() + event.stream.len() + event.kind.len();
-            if bytes > limit.bytes && !batch.events.is_empty() {
-                batch.position = batch.events.last().map_or(after, |event| event.position);
-                return Ok(ControlFlow::Break(()));
-            }
-            batch.events.push(event);
-            if batch.events.len() == limit.events {
-                batch.position = batch.events.last().map_or(after, |event| event.position);
-                return Ok(ControlFlow::Break(()));
-            }
-            Ok(ControlFlow::Continue(()))
-        })
-        .await?;
-    // Asked after the read: what it did not find was removed by then.
-    let start = start(store).await?;
+    let (batch, start) = fill(store, sql, params, Filling::new(until, limit)).await?;
     if after < start {
         return Err(Error::Removed { after, start });
     }
     Ok(batch)
 }
 
-/// The size of a batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limit {
-    pub(crate) events: usize,
-    pub(crate) bytes: usize,
+/// Fills a batch with the events of a statement, and tells where the log starts: it
+/// is asked after the read, so what that did not find was removed by then.
+pub(super) async fn fill(
+    store: &Store,
+    sql: String,
+    params: Vec<Value>,
+    mut filling: Filling,
+) -> Result<(Batch, i64), Error> {
+    if let Some(sqlite) = store.sqlite() {
+        let read = move |connection: &rusqlite::Connection| {
+            let take = |row: &rusqlite::Row<'_>| Ok(filling.take(Event::from_sqlite(row)?));
+            local::each(connection, &sql, &params, take)?;
+            let start = connection.prepare_cached(START)?.query_row([], |row| row.get(0))?;
+            Ok((filling.batch, start))
+        };
+        return sqlite.readers.run(read).await;
+    }
+    let mut take = |row| Ok(filling.take(Event::from_row(&row)?));
+    store.scan(sql, params, &mut take).await?;
+    let start = store.query_one(START, params![]).await?;
+    Ok((filling.batch, start.map_or(Ok(0), |row| row.get("position"))?))
+}
+
+/// A batch that is being filled.
+pub(super) struct Filling {
+    pub(super) batch: Batch,
+    bytes: usize,
+    limit: Limit,
+}
+
+impl Filling {
+    /// `until` is as far as is looked.
+    pub(super) fn new(until: i64, limit: Limit) -> Self {
+        Self { batch: Batch { events: Vec::new(), position: until }, bytes: 0, limit }
+    }
+
+    /// Takes one more event unless that is too much, and says whether to go on.
+    pub(super) fn take(&mut self, event: Event) -> ControlFlow<()> {
+        let events = &mut self.batch.events;
+        self.bytes += event.bytes();
+        if self.bytes > self.limit.bytes
+            && let Some(last) = events.last()
+        {
+            self.batch.position = last.position;
+            return ControlFlow::Break(());
+        }
+        if events.len() + 1 == self.limit.events {
+            self.batch.position = event.position;
+        }
+        events.push(event);
+        if events.len() == self.limit.events {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
 }
 
 fn statement(after: i64, until: i64, matching: &Matching, events: usize) -> (String, Vec<Value>) {

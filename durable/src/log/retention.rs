@@ -1,9 +1,10 @@
 //! What may leave a log: what is old, what everybody has had, and never the last
 //! event of a stream, which holds its version.
 
-use std::ops::ControlFlow;
-
-use super::{Event, Limit, end};
+use super::{
+    Event, Limit, end,
+    read::{Filling, fill},
+};
 use crate::{Error, Store, Tx, Value, params};
 
 /// Positions of one transaction: some milliseconds of the database's time.
@@ -79,19 +80,6 @@ pub(crate) async fn rest(
         "SELECT {columns} FROM durable_event
          WHERE position > $1 AND position <= $2 ORDER BY position"
     );
-    let (mut events, mut bytes, mut reached): (Vec<Event>, usize, i64) = (Vec::new(), 0, until);
-    store
-        .scan(sql, params![after, until], &mut |row| {
-            let event = Event::from_row(&row)?;
-            bytes += event.data.len();
-            let full = bytes > limit.bytes || events.len() == limit.events;
-            if full && let Some(last) = events.last() {
-                reached = last.position;
-                return Ok(ControlFlow::Break(()));
-            }
-            events.push(event);
-            Ok(ControlFlow::Continue(()))
-        })
-        .await?;
-    Ok((events, reached))
+    let (batch, _) = fill(store, sql, params![after, until], Filling::new(until, limit)).await?;
+    Ok((batch.events, batch.position))
 }

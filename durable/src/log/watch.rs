@@ -4,18 +4,18 @@
 use std::{sync::Arc, time::Duration};
 
 use mesh::Backoff;
-use sqlx::SqlitePool;
+use rusqlite::Connection;
 use tokio::time::sleep;
 
 use super::Signal;
-use crate::{Error, store::Sqlite};
+use crate::{Error, store::Readers};
 
 /// A good half of what a consumer in another process waits on average. Reading
 /// the counter takes some 20 µs, so this is a thousandth of a core.
 const PERIOD: Duration = Duration::from_millis(25);
 
 /// Runs until it is aborted; looks only while somebody subscribes.
-pub(super) async fn run(readers: SqlitePool, signal: Arc<Signal>) {
+pub(super) async fn run(readers: Readers, signal: Arc<Signal>) {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
         signal.until_watched().await;
@@ -29,21 +29,25 @@ pub(super) async fn run(readers: SqlitePool, signal: Arc<Signal>) {
     }
 }
 
-async fn observe(readers: &SqlitePool, signal: &Signal) -> Result<(), Error> {
-    let mut connection = Sqlite::observer(readers).await?;
+async fn observe(readers: &Readers, signal: &Signal) -> Result<(), Error> {
+    let mut observer = readers.observer().await?;
     let mut seen = None;
     while signal.is_watched() {
-        let changes: i64 =
-            sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await?;
-        if seen != Some(changes) {
-            seen = Some(changes);
-            let end: i64 =
-                sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM durable_event")
-                    .fetch_one(&mut connection)
-                    .await?;
-            signal.advance(end);
-        }
+        let (changes, end) = observer.run(move |connection| look(connection, seen)).await?;
+        seen = Some(changes);
+        signal.advance(end);
         sleep(PERIOD).await;
     }
     Ok(())
+}
+
+/// The counter of changes, which counts those of *other* connections, and where it
+/// moved, the end of the log; zero where it did not.
+fn look(connection: &Connection, seen: Option<i64>) -> Result<(i64, i64), Error> {
+    let ask = |sql| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+    let changes = ask("PRAGMA data_version")?;
+    if seen == Some(changes) {
+        return Ok((changes, 0));
+    }
+    Ok((changes, ask("SELECT coalesce(max(position), 0) FROM durable_event")?))
 }

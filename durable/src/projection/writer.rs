@@ -1,6 +1,8 @@
 //! What a projection writes with: its own tables and nothing else, so that it
 //! cannot have an effect that a second projection of the same log would repeat.
 
+use std::fmt::Write as _;
+
 use super::Table;
 use crate::{Dialect, Error, Row, Tx, Value};
 
@@ -91,11 +93,20 @@ impl<'w> Writer<'w> {
 
 /// `($1, $2), ($3, $4)`
 fn places(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let places = (1..=columns).map(|column| format!("${}", row * columns + column));
-        format!("({})", places.collect::<Vec<_>>().join(", "))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+    // Every replay writes thousands of them: no text for each place.
+    let mut text = String::with_capacity(rows * columns * "$1234, ".len());
+    for place in 0..rows * columns {
+        let (row, column) = (place / columns, place % columns);
+        text.push_str(match (row, column) {
+            (0, 0) => "(",
+            (_, 0) => "), (",
+            _ => ", ",
+        });
+        // Writing to a text does not fail.
+        let _ = write!(text, "${}", place + 1);
+    }
+    text.push(')');
+    text
 }
 
 #[cfg(test)]

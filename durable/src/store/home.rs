@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 #[derive(Clone)]
 pub(crate) struct Home(Handle);
@@ -37,6 +37,14 @@ impl Home {
         future: BoxFuture<'static, T>,
     ) -> impl Future<Output = T> {
         Finishing { home: self.clone(), future: Some(future) }
+    }
+
+    /// Runs `work` on one of the home's threads for what blocks.
+    pub(super) fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.0.spawn_blocking(work)
     }
 
     /// What it holds is dropped at home: a connection finds its way back into

@@ -1,6 +1,6 @@
 //! Rows of an answer, whichever database it came from.
 
-use sqlx::{Row as _, postgres::PgRow, sqlite::SqliteRow};
+use sqlx::{Row as _, postgres::PgRow};
 
 use rusqlite::types::Value as Stored;
 
@@ -11,7 +11,6 @@ use crate::Error;
 pub struct Row(Kind);
 
 enum Kind {
-    Sqlite(SqliteRow),
     Local(LocalRow),
     Postgres(PgRow),
 }
@@ -23,7 +22,6 @@ impl Row {
     /// [`Error::Database`] when there is no such column or it has another type.
     pub fn get<T: FromColumn>(&self, column: &str) -> Result<T, Error> {
         Ok(match &self.0 {
-            Kind::Sqlite(row) => T::from_sqlite(row, column)?,
             Kind::Local(row) => {
                 T::from_stored(row.value(column)?).ok_or_else(|| mismatch::<T>(column))?
             }
@@ -36,12 +34,6 @@ impl std::fmt::Debug for Row {
     /// Says nothing of the values, which may be secrets.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Row")
-    }
-}
-
-impl From<SqliteRow> for Row {
-    fn from(row: SqliteRow) -> Self {
-        Self(Kind::Sqlite(row))
     }
 }
 
@@ -59,20 +51,13 @@ impl From<PgRow> for Row {
 
 /// A type that a column can be read as.
 pub trait FromColumn: Sized {
-    /// Reads it from SQLite.
-    ///
-    /// # Errors
-    /// When the column is missing or of another type.
-    fn from_sqlite(row: &SqliteRow, column: &str) -> Result<Self, sqlx::Error>;
-
     /// Reads it from PostgreSQL.
     ///
     /// # Errors
     /// When the column is missing or of another type.
     fn from_postgres(row: &PgRow, column: &str) -> Result<Self, sqlx::Error>;
 
-    /// Takes what SQLite stored, within a transaction; `None` when it is of
-    /// another type.
+    /// Takes what SQLite stored; `None` when it is of another type.
     fn from_stored(stored: &Stored) -> Option<Self>;
 }
 
@@ -84,10 +69,6 @@ fn mismatch<T>(column: &str) -> sqlx::Error {
 macro_rules! columns {
     ($($type:ty: $pattern:pat => $value:expr;)*) => {$(
         impl FromColumn for $type {
-            fn from_sqlite(row: &SqliteRow, column: &str) -> Result<Self, sqlx::Error> {
-                row.try_get(column)
-            }
-
             fn from_postgres(row: &PgRow, column: &str) -> Result<Self, sqlx::Error> {
                 row.try_get(column)
             }
@@ -101,10 +82,6 @@ macro_rules! columns {
         }
 
         impl FromColumn for Option<$type> {
-            fn from_sqlite(row: &SqliteRow, column: &str) -> Result<Self, sqlx::Error> {
-                row.try_get(column)
-            }
-
             fn from_postgres(row: &PgRow, column: &str) -> Result<Self, sqlx::Error> {
                 row.try_get(column)
             }

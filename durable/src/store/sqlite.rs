@@ -5,18 +5,15 @@ mod checkpoint;
 mod connect;
 mod group;
 mod queue;
+mod readers;
 mod refusal;
-pub(super) mod statement;
+pub(crate) mod statement;
 mod turn;
 mod writer;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use sqlx::{
-    ConnectOptions as _, SqliteConnection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
-};
-
+pub(crate) use readers::Readers;
 pub(crate) use statement::LocalRow;
 pub(super) use turn::LocalTx;
 pub(crate) use writer::{Writer, Written};
@@ -26,44 +23,17 @@ use crate::{Error, log::Signal};
 /// How long a writer waits for one in another process. Above any sensible
 /// transaction, below the patience of a caller.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a task waits for a reading connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Each reader is a thread and a page cache of 2 MB; more of them than cores
-/// would only wait for each other.
-const READERS: u32 = 4;
 
 pub(crate) struct Sqlite {
-    pub(super) writer: Writer,
-    pub(super) readers: SqlitePool,
+    pub(crate) writer: Writer,
+    pub(crate) readers: Readers,
 }
 
 impl Sqlite {
     pub(super) async fn open(path: &str, signal: Arc<Signal>) -> Result<Self, Error> {
         make_folder(path)?;
         let writer = Writer::open(path, signal).await?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .busy_timeout(BUSY_TIMEOUT)
-            .pragma("query_only", "ON");
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A connection is a file handle here: it does not go stale.
-            .test_before_acquire(false)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .connect_lazy_with(options);
-        Ok(Self { writer, readers })
-    }
-
-    /// A connection outside of the pools, for `PRAGMA data_version`, which
-    /// counts what *other* connections changed.
-    pub(crate) async fn observer(readers: &SqlitePool) -> Result<SqliteConnection, Error> {
-        Ok(readers.connect_options().connect().await?)
-    }
-
-    pub(crate) fn readers(&self) -> &SqlitePool {
-        &self.readers
+        Ok(Self { writer, readers: Readers::on(path) })
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     sqlite::{self, LocalTx},
     statement::{self, Text},
 };
-use crate::{Error, Event, Row, Value, task};
+use crate::{Error, Event, Row, Value, log::reference, task};
 
 /// A transaction. Owned and `Send`: layers hand it inward and get it back.
 /// Dropping it rolls back. On SQLite it has, from its first statement on, the one
@@ -26,9 +26,11 @@ pub struct Tx {
     actor: String,
     /// What waits for the commit, in the order in which it was asked for.
     hooks: Vec<Hook>,
-    /// What its events belong to, and the event that they are an effect of.
+    /// What its events belong to.
     correlation: String,
-    causation: String,
+    /// The event that they are an effect of, as stream and version; zero for none.
+    /// Most consumers append nothing, so its reference is written when it is needed.
+    effect_of: (String, i64),
     broken: bool,
     contended: bool,
     unavailable: bool,
@@ -71,7 +73,7 @@ impl Tx {
             actor: String::new(),
             hooks: Vec::new(),
             correlation: String::new(),
-            causation: String::new(),
+            effect_of: (String::new(), 0),
             broken: false,
             contended: false,
             unavailable: false,
@@ -102,7 +104,7 @@ impl Tx {
                 let run = |connection: &_| sqlite::statement::query(connection, &sql, &params);
                 tx.connection().await.and_then(run)
             }
-            Kind::Postgres(tx) => statement::postgres::query(&mut ***tx, sql, params).await,
+            Kind::Postgres(tx) => statement::query(&mut ***tx, sql, params).await,
         };
         self.check(answer)
     }
@@ -233,7 +235,8 @@ impl Tx {
     pub(crate) fn follow_from(&mut self, event: &Event) {
         event.actor.clone_into(&mut self.actor);
         event.correlation.clone_into(&mut self.correlation);
-        self.causation = event.reference();
+        event.stream.clone_into(&mut self.effect_of.0);
+        self.effect_of.1 = event.version;
     }
 
     /// Correlation and causation of what is appended now.
@@ -242,7 +245,9 @@ impl Tx {
         if correlation.is_empty() {
             correlation = trace_id(traceparent);
         }
-        (correlation, self.causation.clone())
+        let (stream, version) = &self.effect_of;
+        let causation = if *version > 0 { reference(stream, *version) } else { String::new() };
+        (correlation, causation)
     }
 
     /// Who is behind what is appended now.

@@ -2,13 +2,14 @@
 
 use std::{thread, time::Duration};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::BUSY_TIMEOUT;
 use crate::Error;
 
-/// The log file is cut back to this after a burst, in bytes.
-const JOURNAL_SIZE_LIMIT: u32 = 16 * 1024 * 1024;
+/// The log file is cut back to this after a burst, in bytes: not below what it may
+/// have at work, since a commit into a file that grows takes twice as long.
+const JOURNAL_SIZE_LIMIT: u32 = 33 * 1024 * 1024;
 /// Page cache of the writer, in KiB. It meets the index of the streams at
 /// random places, and a page that fell out is read again within the write lock.
 const CACHE_KIB: i32 = 16 * 1024;
@@ -31,6 +32,16 @@ pub(super) fn writer(path: &str) -> Result<Connection, Error> {
     connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     refuse_unsafe(&connection)?;
+    Ok(connection)
+}
+
+/// One that refuses to write. Unlike a writer it does not make the file.
+pub(super) fn reader(path: &str) -> Result<Connection, Error> {
+    let flags = OpenFlags::default().difference(OpenFlags::SQLITE_OPEN_CREATE);
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 

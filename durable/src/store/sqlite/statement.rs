@@ -1,6 +1,6 @@
 //! Statements on a connection of this thread, prepared once.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use rusqlite::{
     CachedStatement, Connection, ToSql,
@@ -44,6 +44,23 @@ pub(crate) fn query(
         answer.push(Row::from(LocalRow { columns: columns.clone(), values }));
     }
     Ok(answer)
+}
+
+/// Shows each row to `visit` until it has enough.
+pub(crate) fn each(
+    connection: &Connection,
+    sql: &str,
+    params: &[Value],
+    mut visit: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+) -> Result<(), Error> {
+    let mut statement = prepare(connection, sql, params)?;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        if visit(row)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Runs a statement to its end and returns how many rows it changed.
