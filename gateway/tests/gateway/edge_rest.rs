@@ -51,7 +51,10 @@ async fn what_a_service_packs_is_unpacked_for_a_client_that_takes_json() {
     assert_eq!((answer.status, &answer.json()["title"]), (200, &json!("T")), "{answer:?}");
     let offered = setup.seen("grpc-accept-encoding");
     assert!(offered.is_some_and(|codings| codings.contains("gzip")), "it was offered");
-    assert!(answer.headers.iter().all(|(name, _)| !name.as_str().starts_with("grpc-")), "{answer:?}");
+    assert!(
+        answer.headers.iter().all(|(name, _)| !name.as_str().starts_with("grpc-")),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
