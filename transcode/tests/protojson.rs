@@ -246,6 +246,32 @@ fn the_order_of_fields_in_a_message_does_not_show() {
 }
 
 #[test]
+fn an_unknown_field_between_two_values_does_not_show() {
+    let schema = schema();
+    let wire = |json: &str| read_as(&schema, EVERYTHING, json).unwrap();
+    // Number 9999, which no version of the message has.
+    let unknown = b"\xf8\xf0\x04\x01";
+    for (first, second, both) in [
+        (r#"{"strings":["a"]}"#, r#"{"strings":["b"]}"#, r#"{"strings":["a","b"]}"#),
+        (r#"{"int32s":[1]}"#, r#"{"int32s":[2]}"#, r#"{"int32s":[1,2]}"#),
+        (r#"{"sint64s":["1"]}"#, r#"{"sint64s":["2"]}"#, r#"{"sint64s":["1","2"]}"#),
+        (
+            r#"{"byString":{"a":"1"}}"#,
+            r#"{"byString":{"b":"2"}}"#,
+            r#"{"byString":{"a":"1","b":"2"}}"#,
+        ),
+        (
+            r#"{"inner":{"int32":1}}"#,
+            r#"{"inner":{"bool":true}}"#,
+            r#"{"inner":{"int32":1,"bool":true}}"#,
+        ),
+    ] {
+        let whole = [&wire(first), &unknown[..], &wire(second)].concat();
+        assert_eq!(print_as(&schema, EVERYTHING, &whole).unwrap(), both);
+    }
+}
+
+#[test]
 fn what_cannot_be_printed_is_named_and_placed() {
     use WireProblem as W;
     let schema = schema();

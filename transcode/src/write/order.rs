@@ -17,6 +17,8 @@ type Read<T> = Result<T, Fault<WireProblem>>;
 /// One occurrence of a field.
 struct Part<'w> {
     index: usize,
+    /// Where it begins in the message.
+    start: usize,
     /// With its key.
     whole: &'w [u8],
     /// Of a message, what is in it; of numbers nothing.
@@ -32,8 +34,10 @@ pub(super) fn rearranged(
     let mut parts = parts(programs, program, wire)?;
     let in_order = parts.windows(2).all(|pair| {
         let [earlier, later] = pair else { return true };
-        let together = matches!(program.fields[later.index].label, Label::List { .. } | Label::Map);
-        earlier.index < later.index || earlier.index == later.index && together
+        let repeats = matches!(program.fields[later.index].label, Label::List { .. } | Label::Map);
+        // An unknown field between two values parts them.
+        let together = later.start == earlier.start + earlier.whole.len();
+        earlier.index < later.index || earlier.index == later.index && repeats && together
     });
     if !drop_replaced(program, &mut parts) && in_order {
         return Ok(None);
@@ -61,7 +65,7 @@ fn parts<'w>(programs: &Programs, program: &Program, mut wire: Wire<'w>) -> Read
         let content = value(programs, &program.fields[index], key, &mut wire)?;
         if let Some(content) = content {
             let whole = &wire.bytes[start..wire.at];
-            parts.push(Part { index, whole, content });
+            parts.push(Part { index, start, whole, content });
         }
     }
     Ok(parts)
