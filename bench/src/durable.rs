@@ -4,6 +4,7 @@
 mod append;
 mod disk;
 mod follow;
+mod postgres;
 mod raw;
 mod replay;
 mod saga;
@@ -44,11 +45,12 @@ type Scenario = fn(&Bench<'_>, &Path, &mut Report) -> anyhow::Result<()>;
 
 /// The durable benches.
 pub(crate) fn bench(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
-    let scenarios: [(&str, Scenario); 4] = [
+    let scenarios: [(&str, Scenario); 5] = [
         ("durable/append", append::bench),
         ("durable/follow", follow::bench),
         ("durable/replay", replay::bench),
         ("durable/saga", saga::bench),
+        ("durable/postgres", postgres::bench),
     ];
     publish_disk(bench, report)?;
     for (name, measure) in scenarios {

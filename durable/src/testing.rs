@@ -78,11 +78,21 @@ fn refuse_if_demanded() {
 /// As [`backends`].
 #[must_use]
 pub fn postgres() -> Option<Server> {
-    let server = postgres::start();
+    let server = postgres::start(postgres::Sync::Never);
     if server.is_none() {
         refuse_if_demanded();
     }
     server
+}
+
+/// A PostgreSQL server whose commits are on the disk, as in production, for who
+/// measures; `None` where there is none on this machine.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn synchronous_postgres() -> Option<Server> {
+    postgres::start(postgres::Sync::Always)
 }
 
 /// A fresh SQLite database.

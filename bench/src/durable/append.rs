@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// Rows of a raw transaction.
-const GROUP: usize = 64;
-const BAR_RATE: f64 = 0.5;
-const BAR_LATENCY: f64 = 1.3;
+pub(super) const GROUP: usize = 64;
+pub(super) const BAR_RATE: f64 = 0.5;
+pub(super) const BAR_LATENCY: f64 = 1.3;
 
 /// Ways to append: how many at once, and how many events each.
 const CROWDS: [(usize, usize); 3] = [(64, 1), (256, 1), (64, 16)];
@@ -65,7 +65,7 @@ pub(super) fn bench(bench: &Bench<'_>, folder: &Path, report: &mut Report) -> an
 }
 
 /// Events per second of this many writers, each with one append in flight.
-async fn crowd(
+pub(super) async fn crowd(
     store: &Store,
     writers: usize,
     events: usize,
@@ -129,7 +129,7 @@ fn alone(
     Ok(())
 }
 
-async fn appends(store: &Store, lasts: Duration) -> anyhow::Result<Vec<f64>> {
+pub(super) async fn appends(store: &Store, lasts: Duration) -> anyhow::Result<Vec<f64>> {
     let since = Instant::now();
     let mut took = Vec::new();
     while since.elapsed() < lasts {

@@ -17,19 +17,19 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Makes the cluster, runs the server, again whenever it has ended, until the
 /// test process is gone (which closes this shell's input, however the process
-/// ended) and removes the folder. A test database needs no fsync: it does not
-/// outlive its machine.
+/// ended) and removes the folder. Only who measures needs fsync: a test database does
+/// not outlive its machine.
 const SCRIPT: &str = r#"
 set -e
 cd "$1"
 initdb --no-sync --auth=trust --username=postgres --encoding=UTF8 --locale=C -D data >initdb.log 2>&1
 serve() {
     while [ ! -e over ]; do
-        postgres -D data -k "$1" -c listen_addresses= -c fsync=off -c full_page_writes=off \
+        postgres -D data -k "$1" -c listen_addresses= -c "fsync=$2" -c "full_page_writes=$2" \
             -c max_connections=300 -c shared_buffers=32MB -c log_min_messages=fatal || sleep 0.1
     done
 }
-serve "$1" >postgres.log 2>&1 &
+serve "$1" "$2" >postgres.log 2>&1 &
 server=$!
 cat >/dev/null
 touch over
@@ -77,7 +77,7 @@ pub struct Server {
 /// The server of this process, started at the first call.
 pub(super) fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER.get_or_init(start).as_ref()
+    SERVER.get_or_init(|| start(Sync::Never)).as_ref()
 }
 
 fn installed() -> bool {
@@ -86,8 +86,15 @@ fn installed() -> bool {
     has("initdb") && has("postgres")
 }
 
+/// Whether commits wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sync {
+    Always,
+    Never,
+}
+
 /// One more server, or `None` where PostgreSQL is not on the `PATH`.
-pub(super) fn start() -> Option<Server> {
+pub(super) fn start(sync: Sync) -> Option<Server> {
     if !installed() {
         return None;
     }
@@ -97,6 +104,7 @@ pub(super) fn start() -> Option<Server> {
     let shell = command
         .arg("sh")
         .arg(&folder)
+        .arg(if sync == Sync::Always { "on" } else { "off" })
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
