@@ -272,6 +272,18 @@ fn an_unknown_field_between_two_values_does_not_show() {
 }
 
 #[test]
+fn numbers_of_a_list_come_packed_and_not_by_turns() {
+    let schema = schema();
+    // Field 25: a one, a run of two and three, a run of none, a four, and a run of five.
+    let wire = b"\xc8\x01\x02\xca\x01\x02\x04\x06\xca\x01\x00\xc8\x01\x08\xca\x01\x01\x0a";
+    let printed = print_as(&schema, EVERYTHING, wire).unwrap();
+    assert_eq!(printed, r#"{"sint64s":["1","2","3","4","5"]}"#);
+    let turned = b"\xca\x01\x02\x02\x04\xc8\x01\x06\xca\x01\x01\x08";
+    let printed = print_as(&schema, EVERYTHING, turned).unwrap();
+    assert_eq!(printed, r#"{"sint64s":["1","2","3","4"]}"#);
+}
+
+#[test]
 fn what_cannot_be_printed_is_named_and_placed() {
     use WireProblem as W;
     let schema = schema();

@@ -177,10 +177,12 @@ impl Printer<'_> {
         self.out.push(b'[');
         let start = self.out.len();
         // Mostly the same tag comes again.
-        let tag = Tag::new(key.number, key.wire_type);
+        let first = key;
+        let tag = Tag::new(first.number, first.wire_type);
         loop {
             self.elements(field, key, wire)?;
             if wire.skip_tag(&tag) {
+                key = first;
                 continue;
             }
             let here = wire.at;
