@@ -2,15 +2,16 @@
 //! writes nothing.
 
 use std::{
-    sync::mpsc,
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
 use durable::{
-    Error, Store,
+    Dialect, Error, Store, params,
     task::{Kind, NewTask, Worker},
     testing::{Backend, backends},
 };
+use tokio::sync::Semaphore;
 
 use super::{EFFECTS, Seen, count, effect, effects, enqueue, finish, start, until};
 use crate::support::within;
@@ -18,15 +19,17 @@ use crate::support::within;
 /// A worker whose whole process stands still in the middle of an attempt: its
 /// runtime has one thread, and the handler blocks it.
 struct Frozen {
-    thaw: mpsc::Sender<()>,
+    /// Whether it is to go on with its attempt, or only to stand still once more.
+    thaw: mpsc::Sender<bool>,
     outcome: mpsc::Receiver<Result<(), Error>>,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Frozen {
-    /// Returns once it stands still.
-    async fn with_task(url: &str) -> Self {
-        let (thaw, thawed) = mpsc::channel::<()>();
+    /// Returns once it stands still, and not within a transaction: nobody could write
+    /// until it revives, and the database would have to end it first.
+    async fn with_task(store: &Store, url: &str) -> Self {
+        let (thaw, thawed) = mpsc::channel::<bool>();
         let (tell, outcome) = mpsc::channel();
         let (stopped, mut stops) = tokio::sync::mpsc::channel(1);
         let url = url.to_owned();
@@ -34,17 +37,28 @@ impl Frozen {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async move {
                 let store = Store::open(&url, EFFECTS).await.unwrap();
-                let thawed = std::sync::Arc::new(std::sync::Mutex::new(thawed));
+                let thawed = Arc::new(std::sync::Mutex::new(thawed));
                 let (done, mut over) = tokio::sync::mpsc::channel(1);
                 let worker = Worker::new(store.clone()).kind(Kind::new("x"), move |lease| {
                     let (store, thawed) = (store.clone(), thawed.clone());
                     let (tell, stopped, done) = (tell.clone(), stopped.clone(), done.clone());
                     async move {
-                        stopped.send(()).await?;
-                        thawed.lock().unwrap().recv()?;
-                        let outcome = finish(&store, &lease).await;
-                        tell.send(outcome)?;
-                        done.send(()).await?;
+                        loop {
+                            stopped.send(()).await?;
+                            if thawed.lock().unwrap().recv()? {
+                                break;
+                            }
+                            // Long enough for what was begun to end.
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                        }
+                        // Whoever was declared dead is stopped where it waits. This one
+                        // is worse and goes on.
+                        let zombie = tokio::spawn(async move {
+                            let outcome = finish(&store, &lease).await;
+                            tell.send(outcome).unwrap();
+                            done.send(()).await.unwrap();
+                        });
+                        zombie.await?;
                         Ok(())
                     }
                 });
@@ -55,11 +69,15 @@ impl Frozen {
             });
         });
         within(stops.recv()).await;
+        while holds_up_others(store).await {
+            thaw.send(false).unwrap();
+            within(stops.recv()).await;
+        }
         Self { thaw, outcome, thread }
     }
 
     async fn revive(self) -> Result<(), Error> {
-        self.thaw.send(()).unwrap();
+        self.thaw.send(true).unwrap();
         tokio::task::spawn_blocking(move || {
             let outcome = self.outcome.recv().unwrap();
             self.thread.join().unwrap();
@@ -70,11 +88,39 @@ impl Frozen {
     }
 }
 
+/// Whether another process has begun what it has not ended.
+async fn holds_up_others(store: &Store) -> bool {
+    if store.dialect() == Dialect::Sqlite {
+        // What it had asked for before it stood still comes when the first has passed.
+        for _ in 0..2 {
+            // Far longer than a transaction takes that goes on.
+            match tokio::time::timeout(Duration::from_secs(2), store.begin()).await {
+                Ok(begun) => begun.unwrap().rollback().await.unwrap(),
+                Err(_) => return true,
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        return false;
+    }
+    let sql = "SELECT count(*) AS n FROM pg_stat_activity
+        WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()";
+    let busy = store.query_one(sql, params![]).await.unwrap().unwrap();
+    busy.get::<i64>("n").unwrap() > 0
+}
+
 fn finishing(store: &Store) -> Worker {
+    finishing_behind(store, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
+}
+
+/// Each attempt passes the gate first.
+fn finishing_behind(store: &Store, gate: Arc<Semaphore>) -> Worker {
     let handler_store = store.clone();
     Worker::new(store.clone()).kind(Kind::new("x"), move |lease| {
-        let store = handler_store.clone();
-        async move { Ok(finish(&store, &lease).await?) }
+        let (store, gate) = (handler_store.clone(), gate.clone());
+        async move {
+            gate.acquire().await?.forget();
+            Ok(finish(&store, &lease).await?)
+        }
     })
 }
 
@@ -83,7 +129,7 @@ async fn a_worker_that_was_paused_beyond_its_lease_and_revived_writes_nothing() 
     for backend in backends().await {
         let store = backend.open(EFFECTS).await;
         enqueue(&store, NewTask::new("x", "a")).await;
-        let frozen = Frozen::with_task(&backend.url).await;
+        let frozen = Frozen::with_task(&store, &backend.url).await;
         let _running = start(finishing(&store));
         let paused = Instant::now();
         until(&store, "durable_task", 0).await;
@@ -102,7 +148,7 @@ async fn a_worker_that_was_paused_and_missed_by_nobody_goes_on() {
     for backend in backends().await {
         let store = backend.open(EFFECTS).await;
         enqueue(&store, NewTask::new("x", "a")).await;
-        let frozen = Frozen::with_task(&backend.url).await;
+        let frozen = Frozen::with_task(&store, &backend.url).await;
         frozen.revive().await.unwrap();
         assert_eq!(effects(&store).await, ["a"], "{}", backend.name);
     }
@@ -197,8 +243,10 @@ async fn a_worker_at_rest_signs_off() {
     for backend in backends().await {
         let store = backend.open(EFFECTS).await;
         enqueue(&store, NewTask::new("x", "a")).await;
-        let _running = start(finishing(&store));
+        let gate = Arc::new(Semaphore::new(0));
+        let _running = start(finishing_behind(&store, gate.clone()));
         until(&store, "durable_worker", 1).await;
+        gate.add_permits(1);
         within(async {
             while count(&store, "durable_worker").await > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
