@@ -284,6 +284,16 @@ fn numbers_of_a_list_come_packed_and_not_by_turns() {
 }
 
 #[test]
+fn numbers_with_more_bits_than_their_kind_are_cut_as_decoders_cut_them() {
+    let schema = schema();
+    let plain = "everything.v1.Plain";
+    // 2^32, of which 32 bits are zero, which nobody prints; and 2^32 + 1.
+    assert_eq!(print_as(&schema, plain, b"\x08\x80\x80\x80\x80\x10").unwrap(), "{}");
+    let one = print_as(&schema, plain, b"\x08\x81\x80\x80\x80\x10").unwrap();
+    assert_eq!(one, r#"{"number":1}"#);
+}
+
+#[test]
 fn what_cannot_be_printed_is_named_and_placed() {
     use WireProblem as W;
     let schema = schema();

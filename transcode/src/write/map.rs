@@ -1,7 +1,10 @@
 //! Maps into objects, by the order of their keys and each key once, so that the
 //! order in which some program kept them does not show.
 
-use super::{Printer, Stop, Written, order, scalar::has_closed_unknown};
+use super::{
+    Printer, Stop, Written, order,
+    scalar::{has_closed_unknown, kept},
+};
 use crate::{
     error::{Fault, WireProblem},
     program::{Field, Kind, Program, WireType},
@@ -59,18 +62,19 @@ impl<'w> Entry<'w> {
     }
 
     fn key(&self, kind: Kind) -> MapKey<'w> {
+        let bits = kept(kind, self.key_bits);
         match kind {
             Kind::String => MapKey::Text(self.key_text.bytes),
             Kind::Uint32 | Kind::Fixed32 | Kind::Uint64 | Kind::Fixed64 | Kind::Bool => {
-                MapKey::Number(self.key_bits.into())
+                MapKey::Number(bits.into())
             }
             Kind::Sint32 | Kind::Sint64 => {
-                let half = i128::from(self.key_bits >> 1);
-                MapKey::Number(if self.key_bits & 1 == 0 { half } else { -half - 1 })
+                let half = i128::from(bits >> 1);
+                MapKey::Number(if bits & 1 == 0 { half } else { -half - 1 })
             }
             #[allow(clippy::cast_possible_truncation, reason = "a kind of 32 bits has no more")]
-            Kind::Sfixed32 => MapKey::Number((self.key_bits as u32).cast_signed().into()),
-            _ => MapKey::Number(self.key_bits.cast_signed().into()),
+            Kind::Int32 | Kind::Sfixed32 => MapKey::Number((bits as u32).cast_signed().into()),
+            _ => MapKey::Number(bits.cast_signed().into()),
         }
     }
 }

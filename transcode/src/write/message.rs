@@ -1,6 +1,9 @@
 //! Messages into objects, and runs of a repeated field into arrays.
 
-use super::{Printer, Stop, Written, scalar::has_closed_unknown};
+use super::{
+    Printer, Stop, Written,
+    scalar::{has_closed_unknown, kept},
+};
 use crate::{
     program::{Field, Kind, Label, Program, Shape, Tag, WireType},
     wire::{Key, Wire},
@@ -157,7 +160,9 @@ impl Printer<'_> {
             }
             kind => {
                 let bits = wire.bits(key.wire_type)?;
-                if bits == 0 && !keeps_defaults || has_closed_unknown(self.programs, kind, bits) {
+                if !keeps_defaults && kept(kind, bits) == 0
+                    || has_closed_unknown(self.programs, kind, bits)
+                {
                     return Ok(false);
                 }
                 self.put_bits(kind, bits);

@@ -18,6 +18,22 @@ pub(super) fn has_closed_unknown(programs: &Programs, kind: Kind, bits: u64) -> 
     table.is_closed && table.quoted(bits as i32).is_none()
 }
 
+/// What decoders keep of a number that was written with more bits than its kind has.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "as decoders of 32 bits do")]
+pub(super) fn kept(kind: Kind, bits: u64) -> u64 {
+    match kind {
+        Kind::Int32
+        | Kind::Sint32
+        | Kind::Sfixed32
+        | Kind::Uint32
+        | Kind::Fixed32
+        | Kind::Enum(_) => u64::from(bits as u32),
+        Kind::Bool => u64::from(bits != 0),
+        _ => bits,
+    }
+}
+
 impl Printer<'_> {
     /// Prints a number, a bool or an enum; integers of 64 bits as strings, since
     /// readers of JSON often have nothing but doubles.
