@@ -68,7 +68,7 @@ impl Report {
         let stated_by = format!("method ({})", method.full_name());
         let bindings = http::bindings(method);
         let mut policy = policy::facts(&explanation, &stated_by);
-        policy.extend(edge::facts(method, &bindings, &stated_by));
+        policy.extend(edge::facts(&explanation, &bindings, &stated_by));
         Ok(Self {
             method: format!("{}/{}", method.parent_service().full_name(), method.name()),
             streaming: streaming(&explanation.method),

@@ -2,6 +2,7 @@
 //! the descriptors at start, so that nothing on the way of a call looks at a
 //! descriptor again.
 
+mod cache;
 mod explain;
 mod hash_key;
 mod hedge;

@@ -10,13 +10,11 @@ use super::Fact;
 /// The parts of a policy under the names that contracts have for them.
 pub(super) fn facts(explanation: &Explanation, stated_by: &str) -> Vec<Fact> {
     let Explanation { method, sources, .. } = explanation;
-    let fact = |name: &str, (value, text): (Value, String), source: Source| {
-        let source = match source {
-            Source::Method => stated_by.to_owned(),
-            Source::Service => "service default".to_owned(),
-            Source::Mesh => "mesh default".to_owned(),
-        };
-        Fact { name: name.to_owned(), value, text, source }
+    let fact = |name: &str, (value, text): (Value, String), source: Source| Fact {
+        name: name.to_owned(),
+        value,
+        text,
+        source: self::source(source, stated_by),
     };
     let lasting = || (Value::Null, "none: a call may last".to_owned());
     let deadline = method.deadline.map_or_else(lasting, time);
@@ -44,6 +42,15 @@ pub(super) fn facts(explanation: &Explanation, stated_by: &str) -> Vec<Fact> {
         facts.push(fact("max_backoff", time(retry.max_backoff), sources.max_backoff));
     }
     facts
+}
+
+/// Who says something, by name.
+pub(super) fn source(source: Source, stated_by: &str) -> String {
+    match source {
+        Source::Method => stated_by.to_owned(),
+        Source::Service => "service default".to_owned(),
+        Source::Mesh => "mesh default".to_owned(),
+    }
 }
 
 /// A bound that no contract states.

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use http::HeaderValue;
+use prost::Message as _;
 use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage, Value};
 
 /// A method's policy, with its service's defaults applied field by field.
@@ -80,7 +81,7 @@ impl Policy {
         let http = field("http");
         let form = |http: &DynamicMessage| flag(http, "form");
         Policy {
-            cache: http.as_ref().and_then(|http| child(http, "cache")).map(|it| Cache::of(&it)),
+            cache: http.as_ref().and_then(|http| Cache::of(&child(http, "cache")?)),
             form: http.as_ref().is_some_and(form),
             deadline: field("deadline").and_then(|deadline| duration(&deadline)),
             access: field("access").map(|access| Access::of(&access)).unwrap_or_default(),
@@ -107,18 +108,12 @@ impl Access {
 }
 
 impl Cache {
-    fn of(cache: &DynamicMessage) -> Cache {
-        let max_age = child(cache, "max_age").and_then(|age| duration(&age)).unwrap_or_default();
-        let (private, seconds) = (flag(cache, "private"), max_age.as_secs());
-        let rule = match (flag(cache, "no_store"), private, seconds) {
-            (true, ..) => "no-store".to_owned(),
-            (_, true, 0) => "private, no-cache".to_owned(),
-            (_, true, seconds) => format!("private, max-age={seconds}"),
-            (_, false, 0) => "public, no-cache".to_owned(),
-            (_, false, seconds) => format!("public, max-age={seconds}"),
-        };
-        let rule = HeaderValue::try_from(rule).expect("words and digits are a header value");
-        Cache { shared: rule.as_bytes().starts_with(b"public"), rule }
+    /// Nothing where the option is none as the mesh knows it.
+    fn of(cache: &DynamicMessage) -> Option<Cache> {
+        let cache = mesh::proto::Cache::decode(cache.encode_to_vec().as_slice()).ok()?;
+        let rule = HeaderValue::try_from(cache.control());
+        let rule = rule.expect("words and digits are a header value");
+        Some(Cache { shared: rule.as_bytes().starts_with(b"public"), rule })
     }
 }
 

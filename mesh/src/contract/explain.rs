@@ -5,7 +5,10 @@
 use prost_reflect::MethodDescriptor;
 
 use super::{ContractError, Method, options::Options, options::Source};
-use crate::validate::{self, Requirement};
+use crate::{
+    proto,
+    validate::{self, Requirement},
+};
 
 /// A method's policy and where it comes from.
 #[derive(Debug)]
@@ -14,6 +17,8 @@ pub struct Explanation {
     pub method: Method,
     /// Who says each part of it.
     pub sources: Sources,
+    /// How it is served over HTTP beside its rule; for edges.
+    pub http: Option<proto::Http>,
     /// What is asked of each request message, outermost fields first.
     pub requirements: Vec<Requirement>,
 }
@@ -39,6 +44,8 @@ pub struct Sources {
     pub criticality: Source,
     /// Of [`Method::hash_key`].
     pub hash_key: Source,
+    /// Of [`Explanation::http`].
+    pub http: Source,
 }
 
 impl Explanation {
@@ -78,9 +85,11 @@ pub fn explain(descriptor: &MethodDescriptor) -> Result<Explanation, ContractErr
         access: origins.access,
         criticality: origins.criticality,
         hash_key: origins.hash_key,
+        http: origins.http,
     };
+    let http = policy.http;
     let method = Method::compile(descriptor, policy)?;
     let requirements = validate::requirements(&descriptor.input())
         .map_err(|source| ContractError::Rules { method: method.path.clone(), source })?;
-    Ok(Explanation { method, sources, requirements })
+    Ok(Explanation { method, sources, http, requirements })
 }

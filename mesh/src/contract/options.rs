@@ -27,6 +27,7 @@ pub(super) struct Origins {
     pub(super) criticality: Source,
     pub(super) hash_key: Source,
     pub(super) hedge: Source,
+    pub(super) http: Source,
 }
 
 /// The extensions that carry policies; absent where nobody has imported them.
@@ -62,7 +63,7 @@ impl Options {
         let of_service = defaults.hedge.filter(|_| hedge::unfit(method).is_none());
         let (hedge, of_hedge) = over(own.hedge, of_service);
         let criticality = criticality.unwrap_or_default();
-        let http = own.http.or(defaults.http);
+        let (http, of_http) = over(own.http, defaults.http);
         let origins = Origins {
             deadline: of_deadline,
             retry: of_retry,
@@ -70,6 +71,7 @@ impl Options {
             criticality: of_criticality,
             hash_key: of_hash_key,
             hedge: of_hedge,
+            http: of_http,
         };
         Ok((proto::Policy { deadline, retry, access, criticality, hash_key, hedge, http }, origins))
     }
