@@ -205,13 +205,14 @@ impl App {
     }
 
     /// Makes the policies of contracts known to the channels of a process that
-    /// calls but does not serve; [`Server::contracts`] does the same.
+    /// calls but does not serve; [`Server::contracts`] does the same. What they say
+    /// of a method counts from now on, whatever was known of it.
     ///
     /// # Errors
     /// A contract that the mesh cannot carry out.
     pub fn know(&self, descriptor_set: &[u8]) -> Result<(), crate::contract::ContractError> {
         let contracts = Contracts::load(&[descriptor_set])?;
-        self.contracts().rcu(|known| known.extended(&contracts));
+        self.contracts().rcu(|known| known.renewed(&contracts));
         Ok(())
     }
 

@@ -210,9 +210,32 @@ impl Contracts {
         }
         Self { methods }
     }
+
+    /// These and the methods of others, whose word is newer. A method whose policy
+    /// for callers stays the same keeps its record, and thereby its counters.
+    pub(crate) fn renewed(&self, other: &Self) -> Self {
+        let mut methods = self.methods.clone();
+        for (path, method) in &other.methods {
+            let known = methods.entry(path.clone()).or_insert_with(|| method.clone());
+            if !known.is_called_like(method) {
+                *known = method.clone();
+            }
+        }
+        Self { methods }
+    }
 }
 
 impl Method {
+    /// Whether nothing that a caller goes by tells them apart.
+    fn is_called_like(&self, other: &Self) -> bool {
+        let policy = |method: &Self| {
+            let Self { deadline, idempotency, retry, hedge, criticality, .. } = *method;
+            let streaming = (method.client_streaming, method.server_streaming);
+            (deadline, idempotency, retry, hedge, criticality, streaming)
+        };
+        policy(self) == policy(other) && self.hash_key == other.hash_key
+    }
+
     fn compile(
         descriptor: &MethodDescriptor,
         policy: proto::Policy,
@@ -306,6 +329,8 @@ impl From<proto::Access> for Access {
 mod tests {
     use super::*;
 
+    const REGISTRY: &str = "/titan.mesh.v1.RegistryService";
+
     #[test]
     fn a_method_takes_what_it_does_not_say_from_its_service() {
         let contracts = Contracts::load(&[]).unwrap();
@@ -323,6 +348,19 @@ mod tests {
         let watch = contracts.method("/titan.mesh.v1.RegistryService/Watch").unwrap();
         assert_eq!(watch.deadline, None);
         assert!(watch.server_streaming && !watch.client_streaming);
+    }
+
+    #[test]
+    fn a_newer_contract_counts_and_what_it_leaves_alone_is_kept() {
+        let [old, mut new] = [(); 2].map(|()| Contracts::load(&[]).unwrap());
+        let [changed, kept] = ["Register", "Watch"].map(|name| format!("{REGISTRY}/{name}"));
+        let method = Arc::get_mut(new.methods.get_mut(&changed).unwrap()).unwrap();
+        method.deadline = Some(Duration::from_secs(7));
+        let renewed = old.renewed(&new);
+        let is_of = |contracts: &Contracts, path: &str| {
+            Arc::ptr_eq(renewed.method(path).unwrap(), contracts.method(path).unwrap())
+        };
+        assert!(is_of(&new, &changed) && is_of(&old, &kept));
     }
 
     #[test]
