@@ -86,7 +86,7 @@ impl Builder {
             written["schema"]["pattern"] = pattern.into();
         }
         let example = field.as_ref().and_then(|field| self.types.example(field));
-        let example = example.and_then(|whole| part(whole.as_str()?, parameter));
+        let example = example.and_then(|whole| part(whole, parameter));
         if let Some(example) = example {
             written["example"] = example.into();
         }

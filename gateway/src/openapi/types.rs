@@ -15,6 +15,9 @@ const OUTPUT_ONLY: i32 = 3;
 const INPUT_ONLY: i32 = 4;
 const IDENTIFIER: i32 = 8;
 
+/// Where a document has its schemas.
+const SCHEMAS: &str = "#/components/schemas/";
+
 /// Schemas by the full name of their type.
 pub(super) struct Types {
     pub(super) comments: Comments,
@@ -73,9 +76,21 @@ impl Types {
         self.comments.of(&field.parent_file(), field.path())
     }
 
-    /// The example of a field.
-    pub(super) fn example(&self, field: &FieldDescriptor) -> Option<Value> {
+    /// The example of a field, as its contract writes it.
+    pub(super) fn example(&self, field: &FieldDescriptor) -> Option<&str> {
         self.names.of(field, &self.comments)
+    }
+
+    /// The example as JSON of its schema: text is written as it is, everything else
+    /// as JSON. `None` when it is neither.
+    fn example_of(&self, field: &FieldDescriptor, schema: &Value) -> Option<Value> {
+        let text = self.example(field)?;
+        let named =
+            schema["$ref"].as_str().and_then(|name| self.schemas.get(name.strip_prefix(SCHEMAS)?));
+        match named.unwrap_or(schema)["type"].as_str() {
+            Some("string") => Some(text.into()),
+            _ => serde_json::from_str(text).ok(),
+        }
     }
 
     fn object(&mut self, kind: &MessageDescriptor) -> Value {
@@ -104,7 +119,7 @@ impl Types {
         if let Some(text) = self.comment(field) {
             schema["description"] = text.into();
         }
-        if let Some(example) = self.example(field) {
+        if let Some(example) = self.example_of(field, &schema) {
             schema["examples"] = json!([example]);
         }
         let behaviors = behaviors(field);
@@ -215,7 +230,7 @@ impl Types {
 }
 
 fn reference(name: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{name}")})
+    json!({"$ref": format!("{SCHEMAS}{name}")})
 }
 
 /// The numbers of a field's `google.api.field_behavior`.
