@@ -72,15 +72,11 @@ impl Asked {
     /// All that matches: files are read as fast as they are printed.
     async fn archived(&self, folder: &Path, matching: Matching) -> anyhow::Result<()> {
         let Matching { after, types, streams } = matching;
-        let matches = |event: &durable::Event| {
-            let begins = |prefix: &String| event.stream.starts_with(prefix);
-            (types.is_empty() || types.contains(&event.kind))
-                && (streams.is_empty() || streams.iter().any(begins))
-        };
         let mut payloads = Payloads::new(self.channel.clone());
         for event in archive::events(folder, after)? {
             let event = event?;
-            if matches(&event) && !self.events(&mut payloads, &[event.into()]).await? {
+            let matches = event.matches(&types, &streams);
+            if matches && !self.events(&mut payloads, &[event.into()]).await? {
                 break;
             }
         }

@@ -66,6 +66,15 @@ impl Event {
         reference(&self.stream, self.version)
     }
 
+    /// Whether it is of one of these types, by their full names, and of a stream whose
+    /// name begins with one of these prefixes; nothing named means all.
+    #[must_use]
+    pub fn matches(&self, types: &[String], streams: &[String]) -> bool {
+        let begins = |prefix: &String| self.stream.starts_with(prefix.as_str());
+        (types.is_empty() || types.contains(&self.kind))
+            && (streams.is_empty() || streams.iter().any(begins))
+    }
+
     /// What it takes in a batch.
     pub(super) fn bytes(&self) -> usize {
         self.data.len() + self.stream.len() + self.kind.len()

@@ -37,9 +37,7 @@ pub(crate) struct Matching {
 
 impl Matching {
     pub(super) fn takes(&self, event: &Event) -> bool {
-        let begins = |prefix: &String| event.stream.starts_with(prefix.as_str());
-        (self.types.is_empty() || self.types.contains(&event.kind))
-            && (self.streams.is_empty() || self.streams.iter().any(begins))
+        event.matches(&self.types, &self.streams)
     }
 }
 

@@ -131,7 +131,10 @@ impl Piece {
 
     /// `None` when it begins later.
     fn part(&self, after: i64, head: i64, matching: &Matching, limit: Limit) -> Option<Shared> {
-        let skipped = usize::try_from(after - self.since()).ok()?;
+        if after < self.since() {
+            return None;
+        }
+        let skipped = self.events.partition_point(|event| event.position <= after);
         let until = head.min(self.until);
         let mut shared = Shared { events: Vec::new(), position: until };
         let mut bytes = 0;
