@@ -26,7 +26,7 @@ initdb --no-sync --auth=trust --username=postgres --encoding=UTF8 --locale=C -D 
 serve() {
     while [ ! -e over ]; do
         postgres -D data -k "$1" -c listen_addresses= -c "fsync=$2" -c "full_page_writes=$2" \
-            -c max_connections=300 -c shared_buffers=32MB -c log_min_messages=fatal || sleep 0.1
+            -c max_connections=400 -c shared_buffers=32MB -c log_min_messages=fatal || sleep 0.1
     done
 }
 serve "$1" "$2" >postgres.log 2>&1 &
@@ -171,14 +171,26 @@ impl Server {
     /// A new database and its URL.
     pub(super) async fn create_database(&self) -> String {
         let name = format!("test_{}", super::unique().replace('-', "_"));
-        let sql = format!("CREATE DATABASE {name}");
+        self.create(&[&name]).await;
+        self.store_url(&name)
+    }
+
+    /// Makes databases of these names, which are free.
+    pub async fn create(&self, names: &[&str]) {
         let mut connection = self.connect().await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-            .execute(&mut connection)
-            .await
-            .expect("a new name is free");
+        for name in names {
+            let sql = format!("CREATE DATABASE {name}");
+            let made = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await;
+            made.expect("a new name is free");
+        }
         let _ = connection.close().await;
-        format!("{}&allow_unsafe=fsync,full_page_writes", self.url(&name))
+    }
+
+    /// What [`Store::open`](crate::Store::open) takes for a database of this name, or
+    /// `titan up --database` for `{app}`.
+    #[must_use]
+    pub fn store_url(&self, database: &str) -> String {
+        format!("{}&allow_unsafe=fsync,full_page_writes", self.url(database))
     }
 
     /// The socket is there a moment before the server is ready.
