@@ -2,7 +2,7 @@
 
 mod wire;
 
-use durable::list;
+use durable::{command::Command, list};
 use titan::projects::v1::{
     self as proto, ArchiveProjectRequest, CreateProjectRequest, DeleteProjectRequest,
     GetProjectRequest, ListProjectsRequest, ListProjectsResponse, UpdateProjectRequest,
@@ -12,12 +12,14 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{
+    app::{Commands, PublishProject},
     domain::{Etag, Intent, Micros, Project, ProjectId, UserId},
     store::{LISTING, Projects},
 };
 
 /// Answers calls.
 pub(crate) struct Grpc {
+    pub(crate) commands: Commands,
     pub(crate) projects: Projects,
     /// The time; injected, since the domain has no clock.
     pub(crate) clock: fn() -> Micros,
@@ -42,19 +44,18 @@ fn answer(project: &Project) -> Answer {
 #[tonic::async_trait]
 impl ProjectsService for Grpc {
     async fn create_project(&self, request: Request<CreateProjectRequest>) -> Answer {
-        let request = request.into_inner();
-        let wanted = request.project.unwrap_or_default();
+        let wanted = request.get_ref().project.clone().unwrap_or_default();
         let Intent { by, at, .. } = self.intent("")?;
         let title = wire::title(&wanted.title)?;
         let id = ProjectId::new((self.ids)());
         let (project, event) = Project::publish(id, title, wanted.description, by, at);
-        if request.validate_only {
+        if request.get_ref().validate_only {
             // Nothing can be found under a name that was not published.
             let (name, etag) = (String::new(), String::new());
             return Ok(Response::new(proto::Project { name, etag, ..(&project).into() }));
         }
-        self.projects.publish(&project, event).await?;
-        answer(&project)
+        let command = Command::of(&request, PublishProject { project, event });
+        Ok(Response::new(self.commands.publish(command).await?))
     }
 
     async fn get_project(&self, request: Request<GetProjectRequest>) -> Answer {

@@ -1,5 +1,6 @@
 //! The projects service owns a project from its first day to its archive.
 
+mod app;
 mod config;
 pub mod domain;
 mod grpc;
@@ -17,7 +18,8 @@ pub use store::MIGRATIONS;
 /// contract, and the feed of what happened to projects.
 pub fn routes(store: Store, config: &Config) -> Routes {
     let feed = Feed::new(store.clone()).heartbeat(config.feed_heartbeat);
+    let commands = app::Commands::new(&store);
     let projects = store::Projects::new(store);
-    let grpc = grpc::Grpc { projects, clock: durable::time::now, ids: Uuid::now_v7 };
+    let grpc = grpc::Grpc { commands, projects, clock: durable::time::now, ids: Uuid::now_v7 };
     Routes::new().add(ProjectsServiceServer::new(grpc)).merge(feed.into_routes())
 }

@@ -55,14 +55,6 @@ impl Projects {
         Projects { store }
     }
 
-    /// Stores a new project.
-    pub(crate) async fn publish(&self, project: &Project, event: Event) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
-        save(&mut tx, project).await?;
-        tell(&mut tx, &project.id, event).await?;
-        Ok(tx.commit().await?)
-    }
-
     pub(crate) async fn get(&self, id: &ProjectId) -> Result<Project, Error> {
         let sql = "SELECT * FROM projects WHERE name = $1";
         let row = self.store.query_one(sql, params![id.as_str()]).await?;
@@ -119,6 +111,12 @@ impl Projects {
         tell(&mut tx, id, event).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Stores a new project.
+pub(crate) async fn publish(tx: &mut Tx, project: &Project, event: Event) -> Result<(), Error> {
+    save(tx, project).await?;
+    tell(tx, &project.id, event).await
 }
 
 /// Reads a project and keeps others from changing it until the transaction ends.

@@ -1,6 +1,7 @@
 //! Publishing a project, and finding it again.
 
 use crate::support::{everywhere, refused, violations};
+use durable::testing::{keyed, refusal};
 use titan::projects::v1::{CreateProjectRequest, GetProjectRequest, Project, project::State};
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -102,6 +103,25 @@ async fn validate_only_checks_and_publishes_nothing() {
         let list = ada.list_projects(titan::projects::v1::ListProjectsRequest::default()).await;
         assert_eq!(list.unwrap().into_inner().projects, []);
         assert_eq!(service.told().await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn publishing_is_repeated_under_a_key_without_a_second_project() {
+    everywhere(async |service| {
+        let mut ada = service.user("ada");
+        let first = ada.create_project(keyed("key-1", create("Bridge"))).await.unwrap();
+        let again = ada.create_project(keyed("key-1", create("Bridge"))).await.unwrap();
+        assert_eq!(again.into_inner(), first.into_inner());
+        assert_eq!(service.told().await.len(), 1);
+
+        let reused = refusal(Code::FailedPrecondition, "IDEMPOTENCY_KEY_REUSED");
+        assert_eq!(refused(ada.create_project(keyed("key-1", create("Tower"))).await), reused);
+        let answer = ada.create_project(keyed(&"k".repeat(129), create("Tower"))).await;
+        assert_eq!(violations(answer), ["idempotency-key"]);
+        let others = service.user("bob").create_project(keyed("key-1", create("Bridge"))).await;
+        assert_eq!(others.unwrap().into_inner().owner, "users/bob");
     })
     .await;
 }
