@@ -196,13 +196,13 @@ fn print(all: &[Diagnosis], as_json: bool) -> anyhow::Result<()> {
 
 /// The table, then what to do about whatever is not good.
 fn lines(all: &[Diagnosis], colours: Colours) -> Vec<String> {
-    let rows: Vec<_> = all.iter().map(Diagnosis::row).collect();
+    let rows = all.iter().map(Diagnosis::row);
     let paints = all.iter().map(|one| match one.finding.verdict {
         Verdict::Good => None,
         Verdict::Unsafe if !one.allowed => Some(Paint::Red),
         _ => Some(Paint::Yellow),
     });
-    let painted = table(HEAD, &rows).into_iter().zip(std::iter::once(None).chain(paints));
+    let painted = table(HEAD, rows).into_iter().zip(std::iter::once(None).chain(paints));
     let mut lines: Vec<String> = painted
         .map(|(line, paint)| paint.map_or(line.clone(), |paint| colours.paint(paint, line)))
         .collect();

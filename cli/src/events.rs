@@ -23,9 +23,9 @@ use mesh::{
 
 use self::{
     args::{Decided, Events, Matching, Verb},
-    print::{Payloads, json, line, table},
+    print::{Payloads, line},
 };
-use crate::{client::Running, failure::Refused, output};
+use crate::{client::Running, failure::Refused, json::json, operator::table, output};
 
 /// Does what was asked for.
 pub(crate) async fn run(data: &Path, options: Events) -> anyhow::Result<()> {
@@ -139,7 +139,7 @@ impl Asked {
         });
         let head =
             ["CONSUMER", "STATE", "POSITION", "LAG", "REPLICAS", "RETRYING", "PARKED", "ERROR"];
-        print_lines(table(head, rows.collect()));
+        print_lines(table(head, rows));
         Ok(())
     }
 
@@ -157,7 +157,7 @@ impl Asked {
                 of.report_time.map(|time| time.to_string()).unwrap_or_default(),
             ]
         });
-        print_lines(table(["SUBSCRIBER", "STATE", "POSITION", "REPORTED"], rows.collect()));
+        print_lines(table(["SUBSCRIBER", "STATE", "POSITION", "REPORTED"], rows));
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl Asked {
             ]
         });
         let head = ["CONSUMER", "STREAM", "STATE", "POSITION", "ATTEMPTS", "WAITING", "ERROR"];
-        print_lines(table(head, rows.collect()));
+        print_lines(table(head, rows));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ mod doctor;
 mod events;
 mod explain;
 mod failure;
+mod json;
 mod login;
 mod logs;
 mod operator;

@@ -8,8 +8,6 @@ use mesh::{
     Channel,
     proto::{WatchRequest, registry_service_client::RegistryServiceClient},
 };
-use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage};
 use tonic::{Code, Request, Status};
 
 use crate::{client::Running, failure::Refused};
@@ -79,27 +77,20 @@ pub(crate) fn only_one<T>(
     }
 }
 
-/// A message of the mesh's own contracts in ProtoJSON, on one line.
-pub(crate) fn json<M: Message>(name: &str, message: &M) -> anyhow::Result<serde_json::Value> {
-    let pool = DescriptorPool::decode(mesh::DESCRIPTORS)?;
-    let descriptor = pool.get_message_by_name(name).context("the contract does not know it")?;
-    let mut dynamic = DynamicMessage::new(descriptor);
-    dynamic.transcode_from(message)?;
-    Ok(serde_json::to_value(&dynamic)?)
-}
-
 /// Rows below a head, every column as wide as its widest cell.
-pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Vec<String> {
-    let head = head.map(str::to_owned);
-    let all = || std::iter::once(&head).chain(rows);
+pub(crate) fn table<const N: usize>(
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> Vec<String> {
+    let all: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let widths: [usize; N] = std::array::from_fn(|column| {
-        all().map(|row| row[column].chars().count()).max().unwrap_or_default()
+        all.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
     });
     let line = |row: &[String; N]| {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    all().map(line).collect()
+    all.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -129,7 +120,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let row = |one: &str, two: &str| [one.to_owned(), two.to_owned()];
-        let lines = table(["ID", "STATE"], &[row("long", "x"), row("s", "y")]);
+        let lines = table(["ID", "STATE"], [row("long", "x"), row("s", "y")].into_iter());
         assert_eq!(lines, ["ID    STATE", "long  x", "s     y"]);
     }
 }

@@ -15,7 +15,8 @@ use prost_types::Timestamp;
 use crate::{
     args::{Sagas, SagasCommand},
     failure::Refused,
-    operator::{self, Served, json, table},
+    json::json,
+    operator::{self, Served, table},
     output::{self, brief},
 };
 
@@ -122,15 +123,15 @@ async fn pages(
 fn print_list(sagas: &[(String, Saga)], as_json: bool) -> anyhow::Result<()> {
     if as_json {
         for (app, saga) in sagas {
-            let mut line = json("titan.mesh.v1.Saga", saga)?;
+            let mut line = json(saga)?;
             line["app"] = app.as_str().into();
             output::print(line);
         }
         return Ok(());
     }
     let now = SystemTime::now();
-    let rows: Vec<_> = sagas.iter().map(|(app, saga)| row(app, saga, now)).collect();
-    for line in table(HEAD, &rows) {
+    let rows = sagas.iter().map(|(app, saga)| row(app, saga, now));
+    for line in table(HEAD, rows) {
         output::print(line);
     }
     Ok(())
@@ -155,7 +156,7 @@ fn row(app: &str, saga: &Saga, now: SystemTime) -> [String; 8] {
 
 fn print_one(served: &Served, found: &GetSagaResponse, as_json: bool) -> anyhow::Result<()> {
     if as_json {
-        let found = json("titan.mesh.v1.GetSagaResponse", found)?;
+        let found = json(found)?;
         output::print(serde_json::to_string_pretty(&found)?);
         return Ok(());
     }
@@ -182,16 +183,12 @@ fn describe(app: &str, found: &GetSagaResponse) -> Vec<String> {
     more("actor", &saga.actor);
     more("trace", &saga.traceparent);
     lines.push(String::new());
-    let rows: Vec<[String; 4]> = found
-        .history
-        .iter()
-        .map(|entry| {
-            let time = entry.time.map_or_else(String::new, |time| time.to_string());
-            let step = step(&entry.step, entry.direction());
-            [time, step, entry.happening.replace('_', " "), entry.detail.clone()]
-        })
-        .collect();
-    lines.extend(table(["TIME", "STEP", "WHAT", "DETAIL"], &rows));
+    let rows = found.history.iter().map(|entry| {
+        let time = entry.time.map_or_else(String::new, |time| time.to_string());
+        let step = step(&entry.step, entry.direction());
+        [time, step, entry.happening.replace('_', " "), entry.detail.clone()]
+    });
+    lines.extend(table(["TIME", "STEP", "WHAT", "DETAIL"], rows));
     lines
 }
 
@@ -278,7 +275,7 @@ mod tests {
 
     #[test]
     fn json_names_the_application_and_speaks_the_contract() {
-        let saga = json("titan.mesh.v1.Saga", &found().saga.unwrap()).unwrap();
+        let saga = json(&found().saga.unwrap()).unwrap();
         assert_eq!(saga["status"], "SAGA_STATUS_NEEDS_ATTENTION");
         assert_eq!(saga["createTime"], "1970-01-01T00:01:40Z");
     }

@@ -5,13 +5,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context as _;
 use mesh::proto::{GetStatusResponse, Process, process::State};
-use prost_reflect::{DescriptorPool, DynamicMessage};
 
 use crate::{
     args::Status,
     client::Running,
+    json::json,
     output::{self, Colours, Paint, brief},
 };
 
@@ -25,21 +24,13 @@ const STATE: usize = 1;
 pub(crate) async fn run(data: &Path, options: &Status) -> anyhow::Result<()> {
     let status = Running::need(data)?.status().await?;
     if options.json {
-        output::print(json(&status)?);
+        output::print(serde_json::to_string_pretty(&json(&status)?)?);
     } else {
         for line in table(&status, SystemTime::now(), Colours::of_stdout()) {
             output::print(line);
         }
     }
     Ok(())
-}
-
-fn json(status: &GetStatusResponse) -> anyhow::Result<String> {
-    let pool = DescriptorPool::decode(mesh::DESCRIPTORS)?;
-    let message = pool.get_message_by_name("titan.mesh.v1.GetStatusResponse");
-    let mut dynamic = DynamicMessage::new(message.context("the contract knows no status")?);
-    dynamic.transcode_from(status)?;
-    Ok(serde_json::to_string_pretty(&dynamic)?)
 }
 
 fn table(status: &GetStatusResponse, now: SystemTime, colours: Colours) -> Vec<String> {
@@ -157,7 +148,7 @@ mod tests {
 
     #[test]
     fn json_is_the_contracts_own() {
-        let json: serde_json::Value = serde_json::from_str(&json(&status().0).unwrap()).unwrap();
+        let json = json(&status().0).unwrap();
         let process = &json["processes"][0];
         assert_eq!(process["state"], "STATE_UP");
         assert_eq!(process["adminAddress"], "127.0.0.1:40214");

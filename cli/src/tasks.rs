@@ -11,7 +11,8 @@ use mesh::proto::{
 use crate::{
     args::{Tasks, TasksCommand},
     failure::Refused,
-    operator::{self, Served, json, table},
+    json::json,
+    operator::{self, Served, table},
     output,
 };
 
@@ -74,14 +75,14 @@ async fn list(services: &[Served]) -> anyhow::Result<Vec<(String, DeadTask)>> {
 fn print_list(tasks: &[(String, DeadTask)], as_json: bool) -> anyhow::Result<()> {
     if as_json {
         for (app, task) in tasks {
-            let mut line = json("titan.mesh.v1.DeadTask", task)?;
+            let mut line = json(task)?;
             line["app"] = app.as_str().into();
             output::print(line);
         }
         return Ok(());
     }
-    let rows: Vec<_> = tasks.iter().map(|(app, task)| row(app, task)).collect();
-    for line in table(HEAD, &rows) {
+    let rows = tasks.iter().map(|(app, task)| row(app, task));
+    for line in table(HEAD, rows) {
         output::print(line);
     }
     Ok(())
