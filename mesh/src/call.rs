@@ -17,7 +17,8 @@ use http::HeaderValue;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use crate::{Criticality, status, trace::Trace};
+pub use crate::trace::Trace;
+use crate::{Criticality, status};
 
 tokio::task_local! {
     static CURRENT: Option<Arc<Call>>;

@@ -50,16 +50,21 @@ use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use http::{HeaderValue, Request, Response, uri::Authority};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, Response,
+    uri::{Authority, PathAndQuery},
+};
 use tokio::{runtime::Handle, time::Instant};
 use tonic::{Status, body::Body};
 
 use self::{
-    budget::Repetitions, bulkhead::Bulkhead, hedging::Hedging, pool::Pool, report::Report,
-    subset::Standpoint,
+    attempts::Order, budget::Repetitions, bulkhead::Bulkhead, hedging::Hedging, pool::Pool,
+    report::Report, subset::Standpoint,
 };
 pub(crate) use self::{
     failure::{UNPROCESSED, deadline_exceeded},
@@ -69,6 +74,7 @@ pub(crate) use self::{
 pub use self::{last_good::LastGoodChannel, response::ResponseBody};
 use crate::{
     Criticality,
+    call::Trace,
     contract::Contracts,
     identity::process::Prover,
     net::Network,
@@ -88,6 +94,30 @@ use crate::{
 pub struct Channel {
     shared: Arc<Shared>,
     carried: Carried,
+}
+
+/// A call for a request from outside of the mesh; see [`Channel::forward`].
+#[derive(Debug)]
+pub struct Forwarded {
+    /// `/package.Service/Method`.
+    pub path: PathAndQuery,
+    /// Headers of the call, but for its time.
+    pub metadata: HeaderMap,
+    /// What it sends.
+    pub body: Outgoing,
+    /// Where the request stands in its trace.
+    pub trace: Trace,
+    /// How long it may take, unless its contract says less.
+    pub timeout: Option<Duration>,
+}
+
+/// What a call sends, each message with its prefix.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// One message.
+    Message(Bytes),
+    /// Messages as they come.
+    Messages(Body),
 }
 
 /// What a channel sends with every call beside the call's own metadata.
@@ -201,6 +231,21 @@ impl Channel {
         Self { shared: self.shared.clone(), carried }
     }
 
+    /// Makes a call for a request from outside of the mesh. Nothing is inherited
+    /// from a call that this task handles.
+    ///
+    /// The future is large and not boxed: who forwards every request has a place
+    /// for it. It cancels the call when it is dropped.
+    ///
+    /// # Errors
+    /// As all calls of the channel.
+    pub fn forward(
+        &self,
+        call: Forwarded,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Status>> + Send + use<> {
+        attempts::make(self.shared.clone(), self.carried.clone(), Order::forwarded(call))
+    }
+
     /// The application that is called.
     #[must_use]
     pub fn app(&self) -> &str {
@@ -237,6 +282,6 @@ impl tower::Service<Request<Body>> for Channel {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(attempts::make(self.shared.clone(), self.carried.clone(), request))
+        Box::pin(attempts::make(self.shared.clone(), self.carried.clone(), Order::of(request)))
     }
 }

@@ -43,7 +43,7 @@ pub mod workers;
 pub use app::App;
 pub use backoff::Backoff;
 pub use call::{Caller, User};
-pub use channel::{Channel, LastGoodChannel, ResponseBody};
+pub use channel::{Channel, Forwarded, LastGoodChannel, Outgoing, ResponseBody};
 pub use compute::compute;
 pub use criticality::Criticality;
 pub use listen::listen;

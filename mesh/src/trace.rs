@@ -18,7 +18,7 @@ pub(crate) const MAX_PASSED_BYTES: usize = 8 * 1024;
 
 /// A place in a trace.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Trace {
+pub struct Trace {
     /// The trace; never zero.
     pub(crate) id: u128,
     /// The span that the next one is a child of; never zero.
@@ -31,6 +31,22 @@ impl Trace {
     /// The start of a new trace.
     pub(crate) fn root(sampled: bool) -> Self {
         Self { id: fastrand::u128(1..), span: fastrand::u64(1..), sampled }
+    }
+
+    /// The place of a request from outside: what its `traceparent` says, or the start
+    /// of a new trace, which is recorded with this probability.
+    #[must_use]
+    pub fn of(given: Option<&HeaderValue>, ratio: f64) -> Self {
+        let given = given.and_then(|given| Self::parse(given.as_bytes()));
+        given.unwrap_or_else(|| Self::root(fastrand::f64() < ratio))
+    }
+
+    /// The id of the trace in hex, as logs show it.
+    #[must_use]
+    pub fn id(&self) -> HeaderValue {
+        let mut text = [0; 32];
+        write_hex(&mut text, &self.id.to_be_bytes());
+        HeaderValue::from_bytes(&text).expect("hex is a header value")
     }
 
     /// Reads `traceparent`. A malformed one is treated as absent, as the
@@ -51,7 +67,8 @@ impl Trace {
     }
 
     /// The `traceparent` header. Written by hand: this runs once for every call.
-    pub(crate) fn header(&self) -> HeaderValue {
+    #[must_use]
+    pub fn header(&self) -> HeaderValue {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         write_hex(&mut text[3..35], &self.id.to_be_bytes());
         write_hex(&mut text[36..52], &self.span.to_be_bytes());
@@ -118,6 +135,17 @@ mod tests {
         assert_eq!(trace.to_string(), EXAMPLE);
         assert_eq!(trace.header(), EXAMPLE);
         assert_eq!(Trace { sampled: false, ..trace }.header(), EXAMPLE.replace("-01", "-00"));
+    }
+
+    #[test]
+    fn a_trace_is_continued_or_begun() {
+        let of = |text: &str, ratio| Trace::of(Some(&HeaderValue::from_str(text).unwrap()), ratio);
+        assert_eq!(of(EXAMPLE, 0.0).header(), EXAMPLE);
+        assert_eq!(of(EXAMPLE, 0.0).id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        for bad in ["", &EXAMPLE[..52], &EXAMPLE.to_uppercase()] {
+            assert!(of(bad, 1.0).sampled && of(bad, 1.0) != of(bad, 1.0), "{bad}");
+        }
+        assert!(!Trace::of(None, 0.0).sampled);
     }
 
     #[test]

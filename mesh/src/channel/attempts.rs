@@ -13,7 +13,7 @@ use tonic::{Code, Status, body::Body};
 use tracing::Instrument as _;
 
 use super::{
-    Carried, Shared,
+    Carried, Forwarded, Outgoing, Shared,
     attempt::Answer,
     failure::{self, Failure, Pushback, Sent, UNPROCESSED},
     head::{Context, Head},
@@ -31,6 +31,7 @@ use crate::{
     contract::{Method, Retry},
     deadline,
     telemetry::span,
+    trace::Trace,
 };
 
 /// Kept back from a deadline that is passed on, so that the answer of a call
@@ -60,8 +61,8 @@ pub(super) type Made = Result<Response<ResponseBody>, Status>;
 
 /// Makes a call, from its first poll on. What it needs stands in this one future
 /// from the start: all of it together is large, and dear to move.
-pub(super) async fn make(shared: Arc<Shared>, carried: Carried, request: Request<Body>) -> Made {
-    let Call { mut attempts, body, mut outcome, limit } = Call::begin(shared, carried, request)?;
+pub(super) async fn make(shared: Arc<Shared>, carried: Carried, order: Order) -> Made {
+    let Call { mut attempts, body, mut outcome, limit } = Call::begin(shared, carried, order)?;
     let deadline = attempts.ask.deadline;
     let made = {
         // Everything is within: the wait for an instance, all attempts, waits.
@@ -95,28 +96,70 @@ pub(super) async fn make(shared: Arc<Shared>, carried: Carried, request: Request
     }
 }
 
+/// A call that is asked for.
+pub(super) struct Order {
+    path: PathAndQuery,
+    headers: HeaderMap,
+    body: Outgoing,
+    /// How long it may take, as far as who asks for it says.
+    timeout: Option<Duration>,
+    cause: Cause,
+}
+
+/// What a call is made for.
+enum Cause {
+    /// The call that its task handles, if any.
+    Handled,
+    /// A request from outside, which is there in its trace.
+    Outside(Trace),
+}
+
+impl Order {
+    /// A call by a task for whatever it handles.
+    pub(super) fn of(request: Request<Body>) -> Self {
+        let (mut head, body) = request.into_parts();
+        let path = head.uri.into_parts().path_and_query;
+        let body = compression::pack_request(&mut head.headers, &mut head.extensions, body);
+        Self {
+            path: path.unwrap_or(PathAndQuery::from_static("/")),
+            // A header that does not parse is our own caller's mistake, which the
+            // server refuses by name.
+            timeout: deadline::parse(&head.headers).ok().flatten(),
+            headers: head.headers,
+            body: Outgoing::Messages(body),
+            cause: Cause::Handled,
+        }
+    }
+
+    /// A call for somebody outside.
+    pub(super) fn forwarded(call: Forwarded) -> Self {
+        let Forwarded { path, metadata: headers, body, trace, timeout } = call;
+        Self { path, headers, body, timeout, cause: Cause::Outside(trace) }
+    }
+}
+
 /// A call and what is decided of it before anything is waited for.
 struct Call {
     attempts: Attempts,
-    body: Body,
+    body: Outgoing,
     outcome: Outcome,
     /// Largest message that is unpacked, unless the caller unpacks itself.
     limit: Option<usize>,
 }
 
 impl Call {
-    fn begin(
-        shared: Arc<Shared>,
-        carried: Carried,
-        request: Request<Body>,
-    ) -> Result<Self, Status> {
-        let (mut head, body) = request.into_parts();
-        let path = head.uri.into_parts().path_and_query;
-        let path = path.unwrap_or(PathAndQuery::from_static("/"));
+    fn begin(shared: Arc<Shared>, carried: Carried, order: Order) -> Result<Self, Status> {
+        let Order { path, headers, body, timeout, cause } = order;
+        let (handled, inherited) = match cause {
+            Cause::Handled => {
+                let handled = call::current();
+                let trace = handled.as_ref().map(|call| call.trace);
+                (handled, trace)
+            }
+            Cause::Outside(trace) => (None, Some(trace)),
+        };
         let method = shared.common.contracts.load().method(path.path()).cloned();
-        let handled = call::current();
 
-        let inherited = handled.as_ref().map(|call| call.trace);
         let (span, place) =
             span::calling(path.path(), &shared.app, inherited, shared.common.trace_ratio);
         let now = Instant::now();
@@ -132,18 +175,17 @@ impl Call {
         outcome.hold(room);
         let record = method;
         let method = record.as_deref();
-        let deadline = deadline_of(&head.headers, method, handled.as_deref(), now);
+        let deadline = deadline_of(timeout, method, handled.as_deref(), now);
         let below_repetition = handled.as_ref().is_some_and(|call| call.repeated);
         let repeatable =
             method.is_some_and(|method| method.idempotency.repeatable()) && !below_repetition;
         let hedged = record.as_ref().filter(|_| repeatable);
         let hedged = hedged.and_then(|method| shared.hedging.begin(method, &calls));
         let retry = method.map(|method| method.retry).unwrap_or_default();
-        let body = compression::pack_request(&mut head.headers, &mut head.extensions, body);
         let max = shared.common.max_message_bytes;
-        let (key, keyed) = key::of(method, &head.headers, max);
+        let (key, keyed) = key::of(method, &headers, max);
         let context = Context { shared, carried, handled };
-        let (head, unpacks) = Head::new(head.headers, path, context);
+        let (head, unpacks) = Head::new(headers, path, context);
         let ask = Ask { key, ..Ask::new(deadline, shape) };
         let attempts =
             Attempts { head, ask, keyed, repeatable, below_repetition, retry, hedged, told };
@@ -176,22 +218,23 @@ async fn within<T>(
 /// The least of what the caller asks, the contract allows, and the handled call
 /// has left.
 fn deadline_of(
-    headers: &HeaderMap,
+    timeout: Option<Duration>,
     method: Option<&Method>,
     handled: Option<&call::Call>,
     now: Instant,
 ) -> Option<Instant> {
-    // A header that does not parse is our own caller's mistake, which the
-    // server refuses by name.
-    let asked = deadline::parse(headers).ok().flatten().map(|timeout| now + timeout);
+    let asked = timeout.map(|timeout| now + timeout);
     let allowed = method.and_then(|method| method.deadline).map(|timeout| now + timeout);
     let left = handled.and_then(|call| call.deadline).map(|deadline| deadline - SLACK);
     [asked, allowed, left].into_iter().flatten().min()
 }
 
 impl Attempts {
-    async fn make(&mut self, body: Body) -> Result<Answer, Status> {
-        let mut payload = Payload::of(body).await?;
+    async fn make(&mut self, body: Outgoing) -> Result<Answer, Status> {
+        let mut payload = match body {
+            Outgoing::Message(message) => Payload::Whole(message),
+            Outgoing::Messages(body) => Payload::of(body).await?,
+        };
         let mut backoff = Backoff::new(self.retry.initial_backoff, self.retry.max_backoff);
         let mut attempts = 1;
         let mut refused = 0;

@@ -157,11 +157,14 @@ impl Context {
         if let Some(class) = carried.criticality.or(inherited) {
             headers.entry(criticality::HEADER).or_insert_with(|| class.header());
         }
-        // Who proves its name needs no other. With one header more, most calls would
-        // have seven, for which both sides make the map of headers twice as large.
-        match shared.common.prover.as_ref().filter(|_| !carried.outsider) {
-            Some(prover) => headers.entry(process::HEADER).or_insert_with(|| prover.proof()),
-            None => headers.entry(header::USER_AGENT).or_insert(USER_AGENT),
-        };
+        // An outsider has named its program, or has not. Who proves its name needs no
+        // other. With one header more, most calls would have seven, for which both
+        // sides make the map of headers twice as large.
+        if !carried.outsider {
+            match &shared.common.prover {
+                Some(prover) => headers.entry(process::HEADER).or_insert_with(|| prover.proof()),
+                None => headers.entry(header::USER_AGENT).or_insert(USER_AGENT),
+            };
+        }
     }
 }
