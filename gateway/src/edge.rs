@@ -19,14 +19,21 @@ mod range;
 mod reflection;
 mod rest;
 mod sent;
+mod spare;
 mod stall;
 mod upload;
 mod upstream;
 mod validator;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
-use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use mesh::{App, Workers};
@@ -102,30 +109,36 @@ impl Edge {
     }
 
     /// Serves one request; every failure becomes a response.
-    async fn handle(&self, request: Request<Incoming>, turn: Turn) -> Response<Logged> {
-        let (snapshot, client) = (self.live.get(), turn.client().clone());
-        let exchange = Exchange::begin(snapshot, request.headers(), client, self.trace_ratio);
-        let entry = log::Entry::of(&request);
-        let trace = exchange.traceparent.to_str().ok();
-        // Boxed, since what is around it moves it, hyper last of all.
-        let serve = mesh::call::caused_by(trace, Box::pin(self.dispatch(&exchange, request)));
-        let served = AssertUnwindSafe(serve).catch_unwind().await;
-        let mut response = served.unwrap_or_else(|_| {
+    #[expect(
+        clippy::redundant_allocation,
+        reason = "counted for each connection: one count of all workers would go from core to core"
+    )]
+    async fn handle(
+        edge: Arc<Arc<Edge>>,
+        request: Request<Incoming>,
+        turn: Turn,
+    ) -> Result<Response<Logged>, Infallible> {
+        let (head, body) = request.into_parts();
+        let exchange = Exchange::begin(edge.live.get(), turn, head, edge.trace_ratio);
+        let served = caught(pin!(edge.dispatch(&exchange, body))).await;
+        let mut response = served.unwrap_or_else(|()| {
             let failure = Failure::new(Code::Internal, "INTERNAL", "internal error");
             refuse(&exchange, &failure)
         });
-        self.finish(&exchange, &mut response);
-        log::logged(exchange, entry, turn, response)
+        edge.finish(&exchange, &mut response);
+        Ok(log::logged(exchange, response))
     }
 
-    async fn dispatch(&self, exchange: &Exchange, request: Request<Incoming>) -> Response<Sent> {
-        if grpc::is_call(request.headers()) {
-            return Box::pin(self.grpc(exchange, request)).await.map(Sent::Stream);
+    async fn dispatch(&self, exchange: &Exchange, body: Incoming) -> Response<Sent> {
+        if exchange.noted.grpc {
+            return Box::pin(self.grpc(exchange, body)).await.map(Sent::Stream);
         }
-        let page = self.page(exchange, request.method(), request.uri().path());
-        let served = match page {
+        let served = match self.page(exchange) {
             Some(page) => page,
-            None => self.rest(exchange, request).await,
+            None => match self.route(exchange) {
+                Ok((route, captures)) => self.call(exchange, route, captures, body).await,
+                Err(answer) => *answer,
+            },
         };
         served.unwrap_or_else(|failure| refuse(exchange, &failure))
     }
@@ -133,19 +146,29 @@ impl Edge {
     /// Adds what every response carries.
     fn finish(&self, exchange: &Exchange, response: &mut Response<Sent>) {
         let headers = response.headers_mut();
-        headers.insert(exchange::REQUEST_ID, exchange.id.clone());
-        headers.insert(exchange::TRACEPARENT, exchange.traceparent.clone());
+        headers.insert(exchange::REQUEST_ID, exchange.id());
+        headers.insert(exchange::TRACEPARENT, exchange.trace.header());
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        self.cors.decorate(exchange.origin.as_ref(), headers);
+        self.cors.decorate(exchange.noted.origin.as_ref(), headers);
     }
 }
 
+/// Runs a future to its end, or to its panic, which has told itself.
+async fn caught<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, ()> {
+    std::future::poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        polled.map_or(Poll::Ready(Err(())), |polled| polled.map(Ok))
+    })
+    .await
+}
+
 fn refuse(exchange: &Exchange, failure: &Failure) -> Response<Sent> {
+    let id = exchange.id();
     let context = Context {
         snapshot: &exchange.snapshot,
-        has_token: exchange.has_token,
-        wants_problem: exchange.wants_problem,
-        request_id: exchange.id.to_str().unwrap_or_default(),
+        has_token: exchange.noted.token,
+        wants_problem: exchange.noted.wants_problem,
+        request_id: id.to_str().unwrap_or_default(),
     };
     failure.respond(context).map(Sent::Whole)
 }

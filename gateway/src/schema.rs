@@ -11,6 +11,7 @@ pub mod source;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -25,7 +26,6 @@ use transcode::{
     routes::{Found, RouteError, Routes},
 };
 
-use self::policy::Allowance;
 pub use policy::{Access, Policy};
 pub use route::{Route, Target};
 pub(crate) use route::{body_field, is_served, shown_field};
@@ -96,7 +96,7 @@ pub struct Rpc {
     /// Whether many messages come out.
     pub(crate) gives_stream: bool,
     /// How long a REST call of it may take.
-    pub(crate) allowance: Allowance,
+    pub(crate) allowance: Option<Duration>,
     /// The way to the application, once it was called by this snapshot.
     pub(crate) channel: OnceLock<Channel>,
 }
@@ -110,7 +110,7 @@ impl Rpc {
         Rpc {
             app: app.clone(),
             path: path.parse().expect("names of methods are paths"),
-            allowance: Allowance::new(policy.deadline, !takes_stream && !gives_stream),
+            allowance: policy::allowance(policy.deadline, !takes_stream && !gives_stream),
             policy,
             method,
             takes_stream,

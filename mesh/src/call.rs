@@ -147,14 +147,6 @@ pub fn caused_by<F: Future>(
     CURRENT.scope(call, future)
 }
 
-/// The `traceparent` of a request that comes from outside: its own, when it is one,
-/// or that of a new trace, which is recorded with this probability.
-#[must_use]
-pub fn trace_of(given: Option<&HeaderValue>, ratio: f64) -> HeaderValue {
-    let known = given.filter(|given| Trace::parse(given.as_bytes()).is_some());
-    known.cloned().unwrap_or_else(|| Trace::root(fastrand::f64() < ratio).header())
-}
-
 /// Who makes a call: a user, a process of the mesh, both (a service on behalf of
 /// a user), or nobody known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -228,19 +220,6 @@ mod tests {
         assert_eq!(caller(), Caller::default());
         assert_eq!(traceparent(), None);
         assert_eq!(deadline(), None);
-    }
-
-    #[test]
-    fn a_trace_from_outside_is_continued_or_another_begun() {
-        let of = |text: &str, ratio| trace_of(Some(&HeaderValue::from_str(text).unwrap()), ratio);
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(of(good, 0.0), good);
-        for bad in ["", "x", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"] {
-            let begun = of(bad, 1.0);
-            assert!(Trace::parse(begun.as_bytes()).is_some_and(|trace| trace.sampled), "{bad}");
-        }
-        let begun = trace_of(None, 0.0);
-        assert!(Trace::parse(begun.as_bytes()).is_some_and(|trace| !trace.sampled));
     }
 
     #[tokio::test]

@@ -122,12 +122,15 @@ fn weighted(item: &str) -> (&str, u16) {
     (name.trim(), weight)
 }
 
-/// Packs an answer when its client takes that and it is worth it.
-pub(super) async fn pack(body: Bytes, coding: Option<Coding>, headers: &mut HeaderMap) -> Bytes {
-    // Said of every answer that could have come packed, packed or not: a cache
-    // must not give one client what another asked for.
-    headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
-    let Some(coding) = coding.filter(|_| body.len() >= PACK_FROM) else { return body };
+/// Said of every answer that could have come packed, packed or not: a cache must
+/// not give one client what another asked for.
+pub(super) const VARY: HeaderValue = HeaderValue::from_static("accept-encoding");
+
+/// Packs an answer when it is worth it; tells whether it was.
+pub(super) async fn pack(body: Bytes, coding: Coding, headers: &mut HeaderMap) -> (Bytes, bool) {
+    if body.len() < PACK_FROM {
+        return (body, false);
+    }
     let packed = if body.len() <= INLINE_UP_TO {
         coding.pack(&body)
     } else {
@@ -138,10 +141,10 @@ pub(super) async fn pack(body: Bytes, coding: Option<Coding>, headers: &mut Head
     match packed {
         Ok(packed) if packed.len() < body.len() => {
             headers.insert(header::CONTENT_ENCODING, coding.name());
-            packed.into()
+            (packed.into(), true)
         }
         // It is sent as it is.
-        _ => body,
+        _ => (body, false),
     }
 }
 
@@ -233,10 +236,9 @@ mod tests {
         let body = Bytes::from(r#"{"title": "A bridge"}"#.repeat(20_000));
         for (coding, name) in [(Coding::Gzip, "gzip"), (Coding::Zstd, "zstd")] {
             let mut headers = HeaderMap::new();
-            let packed = pack(body.clone(), Some(coding), &mut headers).await;
-            assert!(packed.len() < body.len() / 10);
+            let (packed, done) = pack(body.clone(), coding, &mut headers).await;
+            assert!(done && packed.len() < body.len() / 10);
             assert_eq!(headers[header::CONTENT_ENCODING], name);
-            assert_eq!(headers[header::VARY], "accept-encoding");
             assert_eq!(unpack(packed, &headers, body.len()).unwrap(), body);
         }
     }
@@ -246,8 +248,9 @@ mod tests {
         let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(4_096).collect();
         for body in [vec![b'a'; PACK_FROM - 1], noise] {
             let mut headers = HeaderMap::new();
-            let sent = pack(body.clone().into(), Some(Coding::Gzip), &mut headers).await;
-            assert_eq!((sent.as_ref(), headers.len()), (body.as_slice(), 1));
+            let (sent, packed) = pack(body.clone().into(), Coding::Gzip, &mut headers).await;
+            assert_eq!((sent.as_ref(), packed), (body.as_slice(), false));
+            assert!(headers.is_empty());
         }
     }
 

@@ -4,29 +4,13 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use tonic::Code;
 
-use crate::{error::Failure, schema::policy::Allowance};
+use crate::error::Failure;
 
 /// Seconds, with or without a fraction.
 pub(super) const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
-
-/// The header with the time that a call has.
-///
-/// # Errors
-/// A header of the client that does not say a time.
-pub(super) fn header(
-    headers: &HeaderMap,
-    allowed: &Allowance,
-) -> Result<Option<HeaderValue>, Failure> {
-    let asked = of(headers, None)?;
-    // Written once for all calls in which nobody asks for less.
-    match asked.filter(|asked| allowed.time.is_none_or(|time| *asked < time)) {
-        None => Ok(allowed.header.clone()),
-        Some(asked) => Ok(Some(mesh::deadline::format(asked))),
-    }
-}
 
 /// The time that a call has.
 ///

@@ -2,7 +2,7 @@
 //! (gRPC over HTTP/2, "Length-Prefixed-Message").
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, response::Parts};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
@@ -42,16 +42,15 @@ pub(super) fn finish_before(mut frame: Vec<u8>, following: usize) -> Bytes {
     frame.into()
 }
 
-/// Reads the answer of a unary call: its metadata and its message.
+/// Reads the message of a unary call's answer.
 ///
 /// # Errors
 /// The service's own refusal, or what is wrong with its answer.
-pub(super) async fn read_unary<B>(response: Response<B>) -> Result<(HeaderMap, Bytes), Status>
+pub(super) async fn read_unary<B>(head: &Parts, body: &mut B) -> Result<Bytes, Status>
 where
     B: Body<Data = Bytes, Error = Status> + Unpin,
 {
-    let (head, mut body) = response.into_parts();
-    accepted(&head)?;
+    accepted(head)?;
     let mut received = Received::default();
     let mut trailers = None;
     while let Some(frame) = body.frame().await {
@@ -67,11 +66,11 @@ where
     if let Some(status) = refusal(&trailers) {
         return Err(status);
     }
-    Ok((head.headers, one_message(received.into_bytes())?))
+    one_message(received.into_bytes())
 }
 
 /// Whether an answer's head promises an answer.
-pub(super) fn accepted(head: &http::response::Parts) -> Result<(), Status> {
+pub(super) fn accepted(head: &Parts) -> Result<(), Status> {
     if head.status != StatusCode::OK {
         let message = format!("the service answered HTTP {}", head.status.as_u16());
         return Err(Status::new(code_of_http(head.status), message));
@@ -145,6 +144,7 @@ pub(super) fn broken(what: &str) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use http::Response;
     use http_body_util::{Full, StreamBody};
 
     use super::*;
@@ -162,9 +162,9 @@ mod tests {
     }
 
     async fn read(frames: Vec<Frame>) -> Result<Bytes, Code> {
-        let body = StreamBody::new(futures_util::stream::iter(frames));
-        let read = read_unary(Response::new(body)).await;
-        read.map(|(_, message)| message).map_err(|status| status.code())
+        let mut body = StreamBody::new(futures_util::stream::iter(frames));
+        let (head, ()) = Response::new(()).into_parts();
+        read_unary(&head, &mut body).await.map_err(|status| status.code())
     }
 
     #[tokio::test]
@@ -208,9 +208,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_not_grpc_maps_by_its_http_status() {
-        let body = Full::new(Bytes::from_static(b"<html>")).map_err(|never| match never {});
-        let mut response = Response::new(body);
-        *response.status_mut() = StatusCode::BAD_GATEWAY;
-        assert_eq!(read_unary(response).await.unwrap_err().code(), Code::Unavailable);
+        let mut body = Full::new(Bytes::from_static(b"<html>")).map_err(|never| match never {});
+        let (mut head, ()) = Response::new(()).into_parts();
+        head.status = StatusCode::BAD_GATEWAY;
+        let refused = read_unary(&head, &mut body).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable);
     }
 }

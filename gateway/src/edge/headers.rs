@@ -3,25 +3,22 @@
 //! from neither what only the mesh itself may say.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use mesh::call::Trace;
+
+use super::spare;
 
 /// Who calls, as the services' logs and limits see it: the address of the edge's
 /// own peer, since nobody vouches for what a client writes there.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Headers that a call or an answer mostly has in the end, those among them that
-/// the mesh and the edge add: a map that grows is made twice.
-const USUAL: usize = 12;
+/// Headers that the edge and the mesh add to a call: type, `te`, peer, time, trace,
+/// and codings. A map that grows is made twice.
+const ADDED: usize = 6;
 
-/// Headers of a REST request that are metadata of the call.
-const REST_METADATA: [&str; 7] = [
-    "accept-language",
-    "authorization",
-    "baggage",
-    "idempotency-key",
-    "tracestate",
-    "user-agent",
-    "x-request-id",
-];
+/// Headers of a REST request that are metadata of the call. Not its id, which may
+/// be none that can be passed on.
+const REST_METADATA: [&str; 6] =
+    ["accept-language", "authorization", "baggage", "idempotency-key", "tracestate", "user-agent"];
 
 /// Connection headers (RFC 9110 §7.6.1), which describe one hop.
 const HOP_BY_HOP: [&str; 9] = [
@@ -48,13 +45,11 @@ fn is_hop_by_hop(name: &str) -> bool {
 
 /// The metadata of a call for a REST request.
 pub(super) fn from_rest(headers: &HeaderMap, forwarded: HeaderValue) -> HeaderMap {
-    let mut metadata = HeaderMap::with_capacity(USUAL);
-    pick(&mut metadata, headers, |name| {
+    let mut metadata = pick(headers, |name| {
         let custom = name.starts_with("x-") && !name.starts_with("x-forwarded-");
         (custom || REST_METADATA.contains(&name))
             && !is_of_the_mesh(name)
-            && name != super::deadline::SERVER_TIMEOUT.as_str()
-            && name != "x-real-ip"
+            && !matches!(name, "x-real-ip" | "x-request-id" | "x-server-timeout")
     });
     metadata.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     metadata.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -65,8 +60,7 @@ pub(super) fn from_rest(headers: &HeaderMap, forwarded: HeaderValue) -> HeaderMa
 /// The metadata of a call for a gRPC request: everything but what belongs to the
 /// hop, to the edge, or to the mesh.
 pub(super) fn from_grpc(headers: &HeaderMap, forwarded: HeaderValue) -> HeaderMap {
-    let mut metadata = HeaderMap::with_capacity(headers.len() + USUAL);
-    pick(&mut metadata, headers, |name| {
+    let mut metadata = pick(headers, |name| {
         !is_hop_by_hop(name)
             && !is_of_the_mesh(name)
             && !name.starts_with("x-forwarded-")
@@ -80,6 +74,7 @@ pub(super) fn from_grpc(headers: &HeaderMap, forwarded: HeaderValue) -> HeaderMa
                     | "grpc-previous-rpc-attempts"
                     | "traceparent"
                     | "x-real-ip"
+                    | "x-request-id"
                     | "x-server-timeout"
             )
     });
@@ -127,24 +122,24 @@ pub(super) enum Kind {
 /// listed, and those that begin with `x-`. Cookies are not among them: whoever
 /// sets one for the edge's host speaks for every service behind it.
 pub(super) fn to_rest(metadata: &HeaderMap, kind: Kind) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(USUAL);
-    pick(&mut headers, metadata, |name| {
+    answer(metadata, |name| {
         let custom = name.starts_with("x-") && !name.starts_with("x-http-");
         (custom && !is_of_the_mesh(name))
             || REST_HEADERS.contains(&name)
             || (kind == Kind::Raw && RAW_HEADERS.contains(&name))
-    });
-    headers
+    })
 }
 
 /// The HTTP status that a service asks for; 200 when it asks for none that it may.
-pub(super) fn status(metadata: &HeaderMap) -> StatusCode {
+pub(super) fn status(metadata: &HeaderMap, trace: &Trace) -> StatusCode {
     // Answers have few headers: to compare each is less work than to hash the name.
     let asked = metadata.iter().find(|(name, _)| name.as_str() == CODE);
     let Some((_, asked)) = asked else { return StatusCode::OK };
     let status = StatusCode::from_bytes(asked.as_bytes()).ok();
     status.filter(|status| (200..400).contains(&status.as_u16())).unwrap_or_else(|| {
-        tracing::warn!(?asked, "a service asks for a status that an answer cannot have");
+        let trace = trace.id();
+        let trace_id = trace.to_str().unwrap_or_default();
+        tracing::warn!(trace_id, ?asked, "a service asks for a status that an answer cannot have");
         StatusCode::OK
     })
 }
@@ -156,19 +151,25 @@ pub(super) fn length(metadata: &HeaderMap) -> Option<u64> {
 
 /// The headers of a gRPC response.
 pub(super) fn to_grpc(metadata: &HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(USUAL);
-    pick(&mut headers, metadata, |name| {
+    answer(metadata, |name| {
         !is_hop_by_hop(name) && !is_of_the_mesh(name) && !matches!(name, "content-length" | "date")
-    });
-    headers
+    })
 }
 
-fn pick(picked: &mut HeaderMap, headers: &HeaderMap, passes: impl Fn(&str) -> bool) {
-    for (name, value) in headers {
-        if passes(name.as_str()) {
-            picked.append(name.clone(), value.clone());
-        }
-    }
+/// Those of a request's headers that pass, with room for what is added.
+fn pick(headers: &HeaderMap, passes: impl Fn(&str) -> bool) -> HeaderMap {
+    let passing = || headers.iter().filter(|(name, _)| passes(name.as_str()));
+    let mut picked = HeaderMap::with_capacity(passing().count() + ADDED);
+    picked.extend(passing().map(|(name, value)| (name.clone(), value.clone())));
+    picked
+}
+
+/// Those of a call's metadata that pass.
+fn answer(metadata: &HeaderMap, passes: impl Fn(&str) -> bool) -> HeaderMap {
+    let mut picked = spare::take();
+    let passing = metadata.iter().filter(|(name, _)| passes(name.as_str()));
+    picked.extend(passing.map(|(name, value)| (name.clone(), value.clone())));
+    picked
 }
 
 #[cfg(test)]
@@ -224,7 +225,6 @@ mod tests {
                 "te",
                 "x-custom",
                 "x-forwarded-for",
-                "x-request-id",
             ]
         );
         assert_eq!(metadata["x-forwarded-for"], "192.0.2.7");
@@ -247,7 +247,6 @@ mod tests {
                 "te",
                 "x-custom",
                 "x-forwarded-for",
-                "x-request-id",
             ]
         );
         assert_eq!(metadata["x-forwarded-for"], "::1");
@@ -283,8 +282,10 @@ mod tests {
 
     #[test]
     fn a_service_chooses_among_the_statuses_of_success() {
+        let trace = Trace::of(None, 0.0);
         let asked = |code: &str| {
-            status(&HeaderMap::from_iter([(HeaderName::from_static(CODE), code.parse().unwrap())]))
+            let code = (HeaderName::from_static(CODE), code.parse().unwrap());
+            status(&HeaderMap::from_iter([code]), &trace)
         };
         for code in [200, 201, 202, 204, 206, 303, 308, 399] {
             assert_eq!(asked(&code.to_string()), code);
@@ -292,6 +293,6 @@ mod tests {
         for bad in ["", "0", "99", "100", "199", "400", "404", "500", "2e2", "+200", "0200", "x"] {
             assert_eq!(asked(bad), 200, "{bad}");
         }
-        assert_eq!(status(&HeaderMap::new()), 200);
+        assert_eq!(status(&HeaderMap::new(), &trace), 200);
     }
 }

@@ -1,8 +1,13 @@
 //! Connections: accepted up to a limit, spoken to in HTTP/1.1 or HTTP/2 as their
 //! first bytes ask (h2c with prior knowledge), and let go in order at the end.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
+use futures_util::{
+    FutureExt as _,
+    future::BoxFuture,
+    stream::{FuturesUnordered, StreamExt as _},
+};
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -13,7 +18,7 @@ use mesh::{
     Workers,
     net::{Listener, Stream},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Edge, Limits,
@@ -107,35 +112,66 @@ async fn connection(
     builder: Arc<Builder<TokioExecutor>>,
     stream: Stream,
     peer: SocketAddr,
-    mut draining: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
 ) {
     let client = Arc::new(Client::new(peer));
-    let service = service_fn(|request: Request<Incoming>| {
-        let (edge, turn) = (edge.clone(), client.turn(request.version()));
-        async move { Ok::<_, Infallible>(edge.handle(request, turn).await) }
-    });
     let stream = TokioIo::new(Watched::new(stream, edge.limits.idle_timeout));
-    let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
-    let mut look = std::pin::pin!(tokio::time::sleep(HEADER_TIMEOUT));
-    let mut leaving = false;
+    let edge = Arc::new(edge);
+    let service = service_fn(|request: Request<Incoming>| {
+        let turn = client.turn(request.version());
+        Edge::handle(edge.clone(), request, turn)
+    });
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    let mut events = events(&client, draining);
     loop {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%peer, error = %error, "a connection failed");
-                }
-                return;
+        let turn = std::future::poll_fn(|context| match connection.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Err(ended)),
+            Poll::Pending => events.poll_next_unpin(context).map(Ok),
+        });
+        match turn.await {
+            Err(Ok(())) => return,
+            Err(Err(error)) => {
+                return tracing::debug!(%peer, error = %error, "a connection failed");
             }
-            () = look.as_mut(), if !look.is_elapsed() => match client.patience(HEADER_TIMEOUT) {
-                Patience::Until(then) => look.as_mut().reset(then),
-                Patience::Endless => {}
-                Patience::Over => return tracing::debug!(%peer, "no request came"),
-            },
-            _ = draining.wait_for(|drain| *drain), if !leaving => {
-                leaving = true;
-                connection.as_mut().graceful_shutdown();
-            }
+            Ok(Some(Event::Drain)) => connection.as_mut().graceful_shutdown(),
+            // There is always one to come.
+            Ok(Some(Event::Silence) | None) => return tracing::debug!(%peer, "no request came"),
         }
     }
+}
+
+/// What concerns a connection beside its bytes.
+enum Event {
+    /// Nothing has been asked for too long.
+    Silence,
+    /// It is to end with the requests that run.
+    Drain,
+}
+
+/// The events of a connection. They are polled when they wake, and not with each
+/// turn of the connection, as those of a `select!` would be.
+fn events(
+    client: &Arc<Client>,
+    mut draining: watch::Receiver<bool>,
+) -> FuturesUnordered<BoxFuture<'static, Event>> {
+    let client = client.clone();
+    let silence = async move {
+        let mut look = Instant::now() + HEADER_TIMEOUT;
+        loop {
+            tokio::time::sleep_until(look).await;
+            match client.patience(HEADER_TIMEOUT) {
+                Patience::Until(then) => look = then,
+                Patience::Endless => std::future::pending().await,
+                Patience::Over => return Event::Silence,
+            }
+        }
+    };
+    let drain = async move {
+        if draining.wait_for(|drain| *drain).await.is_err() {
+            // Nobody could tell any more.
+            std::future::pending::<()>().await;
+        }
+        Event::Drain
+    };
+    FuturesUnordered::from_iter([silence.boxed(), drain.boxed()])
 }

@@ -4,20 +4,22 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
     time::Instant,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Response, Uri, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use mesh::call::Trace;
 use tonic::Status;
 
 use super::{
     client::{Client, Turn},
     exchange::Exchange,
     sent::Sent,
+    spare,
 };
 
 /// Longest path that is logged.
@@ -26,32 +28,24 @@ const MAX_PATH_CHARS: usize = 256;
 const ACCESS: &str = "access";
 
 /// Writes a request's line when the response has been sent.
-pub(super) fn logged(
-    exchange: Exchange,
-    entry: Option<Box<Entry>>,
-    turn: Turn,
-    response: Response<Sent>,
-) -> Response<Logged> {
-    let line = entry.map(|mut entry| {
+pub(super) fn logged(exchange: Exchange, response: Response<Sent>) -> Response<Logged> {
+    let id = exchange.entry.is_some().then(|| exchange.id());
+    let Exchange { turn, head, trace, entry, .. } = exchange;
+    let line = entry.zip(id).map(|(mut entry, id)| {
         entry.status = response.status().as_u16();
         entry.grpc_status = grpc_status(response.headers());
-        Line {
-            entry,
-            client: exchange.client,
-            id: exchange.id,
-            traceparent: exchange.traceparent,
-            route: exchange.route.into_inner(),
-        }
+        Line { entry, method: head.method, uri: head.uri, id, trace }
     });
-    response.map(|body| Logged { body, line, _turn: turn })
+    spare::give(head.headers);
+    response.map(|body| Logged { body, line, turn })
 }
 
 /// What a line says from the beginning.
 #[derive(Debug)]
 pub(super) struct Entry {
     begun: Instant,
-    method: http::Method,
-    uri: Uri,
+    /// The template of the route that serves the request, once it is known.
+    pub(super) route: OnceLock<Arc<str>>,
     probe: bool,
     status: u16,
     grpc_status: Option<i32>,
@@ -61,8 +55,8 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Nothing when nobody listens.
-    pub(super) fn of<B>(request: &Request<B>) -> Option<Box<Entry>> {
-        let path = request.uri().path();
+    pub(super) fn of(head: &Parts) -> Option<Box<Entry>> {
+        let path = head.uri.path();
         // Probes come every second and say nothing.
         let probe = matches!(path, "/livez" | "/readyz" | "/grpc.health.v1.Health/Check");
         let wanted = match probe {
@@ -72,8 +66,7 @@ impl Entry {
         wanted.then(|| {
             Box::new(Entry {
                 begun: Instant::now(),
-                method: request.method().clone(),
-                uri: request.uri().clone(),
+                route: OnceLock::new(),
                 probe,
                 status: 0,
                 grpc_status: None,
@@ -88,36 +81,37 @@ impl Entry {
 #[derive(Debug)]
 struct Line {
     entry: Box<Entry>,
-    client: Arc<Client>,
+    method: Method,
+    uri: Uri,
     id: HeaderValue,
-    traceparent: HeaderValue,
-    route: Option<Arc<str>>,
+    trace: Trace,
 }
 
 impl Line {
-    fn write(&self) {
-        let Entry { begun, method, status, grpc_status, bytes, complete, .. } = &*self.entry;
+    fn write(&self, client: &Client) {
+        let Self { entry, method, uri, id, trace } = self;
+        let Entry { begun, route, status, grpc_status, bytes, complete, .. } = &**entry;
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let route = self.route.as_deref().unwrap_or_default();
+        let route = route.get().map(AsRef::as_ref).unwrap_or_default();
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     target: ACCESS,
                     %method,
-                    path = shown(self.entry.uri.path()),
+                    path = shown(uri.path()),
                     route,
                     status,
                     grpc_status = *grpc_status,
                     bytes,
                     micros,
                     complete,
-                    peer = %self.client.address,
-                    request_id = text(&self.id),
-                    trace = text(&self.traceparent).split('-').nth(1).unwrap_or_default(),
+                    peer = %client.address,
+                    request_id = text(id),
+                    trace = text(&trace.id()),
                 )
             };
         }
-        if self.entry.probe { line!(debug) } else { line!(info) }
+        if entry.probe { line!(debug) } else { line!(info) }
     }
 }
 
@@ -143,7 +137,7 @@ fn grpc_status(headers: &HeaderMap) -> Option<i32> {
 pub(super) struct Logged {
     body: Sent,
     line: Option<Line>,
-    _turn: Turn,
+    turn: Turn,
 }
 
 impl HttpBody for Logged {
@@ -182,7 +176,7 @@ impl Drop for Logged {
     fn drop(&mut self) {
         if let Some(line) = &mut self.line {
             line.entry.complete = self.body.is_end_stream();
-            line.write();
+            line.write(self.turn.client());
         }
     }
 }

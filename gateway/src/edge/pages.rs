@@ -43,13 +43,9 @@ impl Documents {
 
 impl Edge {
     /// The page at a path; nothing when the edge has none there.
-    pub(super) fn page(
-        &self,
-        exchange: &Exchange,
-        method: &Method,
-        path: &str,
-    ) -> Option<Result<Response<Sent>, Failure>> {
-        let page = match path {
+    pub(super) fn page(&self, exchange: &Exchange) -> Option<Result<Response<Sent>, Failure>> {
+        let method = exchange.method();
+        let page = match exchange.head.uri.path() {
             "/livez" => page(StatusCode::OK, "text/plain", Bytes::from_static(b"live\n")),
             "/readyz" => self.ready(),
             "/docs" | "/docs/" => {

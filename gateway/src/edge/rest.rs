@@ -5,11 +5,10 @@ mod answer;
 pub(super) mod body;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use mesh::ResponseBody;
-use tonic::{Code, body::Body};
+use http::{HeaderMap, Method, Response, StatusCode, header, request::Parts};
+use hyper::body::{Body as _, Incoming};
+use mesh::{Forwarded, Outgoing, ResponseBody};
+use tonic::{Code, Status, body::Body};
 use transcode::{
     ReadOptions,
     bind::RequestOptions,
@@ -40,29 +39,32 @@ const MAX_DEPTH: usize = 64;
 /// message with all that it costs the service that decodes it.
 const MAX_VALUES: usize = 250_000;
 
+/// What a request that is no call is answered.
+type Answer = Box<Result<Response<Sent>, Failure>>;
+
 impl Edge {
-    pub(super) async fn rest(
+    /// The rule that serves a request.
+    pub(super) fn route<'e>(
         &self,
-        exchange: &Exchange,
-        request: Request<Incoming>,
-    ) -> Result<Response<Sent>, Failure> {
-        let (head, body) = request.into_parts();
-        let path = Path::parse(head.uri.path()).map_err(refuse_path)?;
+        exchange: &'e Exchange,
+    ) -> Result<(&'e Route, Captures<'e>), Answer> {
+        let head = &exchange.head;
+        let path = Path::parse(head.uri.path()).map_err(|error| refused(refuse_path(error)))?;
         match exchange.snapshot.find(head.method.as_str(), path) {
             Found::Route(route, captures) => {
-                // It is served by one route.
-                let _ = exchange.route.set(route.binding.template().text().clone());
-                self.call(exchange, route, captures, &head, body).await
+                exchange.note_route(route);
+                Ok((route, captures))
             }
             Found::NotAllowed(allow) => {
                 let allow: Vec<_> = allow.iter().filter_map(|name| name.parse().ok()).collect();
                 if head.method == Method::OPTIONS {
-                    return Ok(self.options(&head.headers, &head.method, &allow));
+                    return Err(Box::new(Ok(self.options(&head.headers, &head.method, &allow))));
                 }
-                Err(Failure::not_allowed(&head.method, &allow))
+                Err(refused(Failure::not_allowed(&head.method, &allow)))
             }
             Found::Nothing => {
-                Err(Failure::new(Code::NotFound, "ROUTE_NOT_FOUND", "nothing is at this path"))
+                let why = "nothing is at this path";
+                Err(refused(Failure::new(Code::NotFound, "ROUTE_NOT_FOUND", why)))
             }
         }
     }
@@ -77,53 +79,64 @@ impl Edge {
         response
     }
 
-    async fn call(
+    /// Serves a request by a rule. The states that are rare are boxed, or each
+    /// request would have room for them.
+    pub(super) async fn call(
         &self,
         exchange: &Exchange,
         route: &Route,
         captures: Captures<'_>,
-        head: &Parts,
         body: Incoming,
     ) -> Result<Response<Sent>, Failure> {
+        let (rpc, head) = (&route.target.rpc, &exchange.head);
         if !is_served(route) {
             let message = "streams of messages are served over gRPC only";
             return Err(Failure::new(Code::Unimplemented, "STREAMING_OVER_REST", message));
         }
-        let sending = if route.target.rpc.takes_stream {
-            Box::pin(self.upload(route, captures, head, body)).await?
+        let (sending, conditional, cause) = if rpc.takes_stream {
+            let (upload, cause) = Box::pin(self.upload(route, captures, head, body)).await?;
+            (Outgoing::Messages(Body::new(upload)), false, Some(cause))
         } else {
-            self.message(route, captures, head, body).await?
+            let mut content = Bytes::new();
+            if !body.is_end_stream() {
+                let read = body::read(route, &head.headers, body, self.limits.max_body_bytes);
+                content = Box::pin(read).await?;
+            }
+            let (message, conditional) = self.message(route, captures, head, &content)?;
+            (Outgoing::Message(message), conditional, None)
         };
-        let answered = self.answered(exchange, route, head, sending.body).await;
-        answered.map_err(|failure| match (failure.code(), sending.cause.get()) {
+        let answered = match self.upstream.call(rpc, forwarded(exchange, rpc, sending)?).await {
+            Ok(response) => self.answer(exchange, route, response).await,
+            Err(status) => Err(refusal(route, status)),
+        };
+        answered.map_err(|failure| match cause.as_ref().and_then(|cause| cause.get()) {
             // The service was told no more than that the call is off.
-            (_, Some(cause)) => cause.clone(),
+            Some(cause) => cause.clone(),
             // The service found another version than the client expects.
-            (Code::Aborted, _) if sending.conditional => {
+            None if conditional && failure.code() == Code::Aborted => {
                 failure.with_http(StatusCode::PRECONDITION_FAILED)
             }
-            _ => failure,
+            None => failure,
         })
     }
 
-    /// A request of one message.
-    async fn message(
+    /// A request of one message, with its prefix; besides it, whether it names the
+    /// version that is to be changed.
+    fn message(
         &self,
         route: &Route,
         captures: Captures<'_>,
         head: &Parts,
-        body: Incoming,
-    ) -> Result<Sending, Failure> {
-        let body = body::read(route, &head.headers, body, self.limits.max_body_bytes).await?;
+        body: &[u8],
+    ) -> Result<(Bytes, bool), Failure> {
         let mut message = frame::begin(body.len() + head.uri.path().len());
         let is_form = body::is_form(route, &head.headers);
-        let request = transcode::bind::Request { is_form, ..request(captures, head, &body) };
+        let request = transcode::bind::Request { is_form, ..request(captures, head, body) };
         let options = self.request_options();
         route.binding.request(&request, &options, &mut message).map_err(Failure::invalid)?;
         let conditional =
             !head.method.is_safe() && expect(&route.target, &head.headers, &mut message)?;
-        let frame = Full::new(frame::finish(message)).map_err(|never| match never {});
-        Ok(Sending { body: Body::new(frame), conditional, cause: Cause::default() })
+        Ok((frame::finish(message), conditional))
     }
 
     /// A request of messages that come as the client sends its body. The first
@@ -135,7 +148,7 @@ impl Edge {
         captures: Captures<'_>,
         head: &Parts,
         body: Incoming,
-    ) -> Result<Sending, Failure> {
+    ) -> Result<(Upload, Cause), Failure> {
         coding::refuse_coded(&head.headers)?;
         if head.headers.contains_key(header::IF_MATCH) {
             return Err(incomparable());
@@ -149,7 +162,7 @@ impl Edge {
         let message = frame::finish_before(message, first.len());
         let upload = Upload::new(message, first, arriving, route.binding.pieces());
         let cause = upload.cause();
-        Ok(Sending { body: Body::new(upload), conditional: false, cause })
+        Ok((upload, cause))
     }
 
     fn request_options(&self) -> RequestOptions {
@@ -164,33 +177,32 @@ impl Edge {
         RequestOptions { read, ..RequestOptions::default() }
     }
 
-    async fn answered(
+    /// The answer of a call.
+    async fn answer(
         &self,
         exchange: &Exchange,
         route: &Route,
-        head: &Parts,
-        body: Body,
+        response: Response<ResponseBody>,
     ) -> Result<Response<Sent>, Failure> {
-        let rpc = &route.target.rpc;
-        let refused = |status| Failure::from(status).of_request(rpc.method.input());
-        let request = upstream_request(exchange, rpc, &head.headers, body)?;
-        let response = self.upstream.call(rpc, request).await.map_err(refused)?;
-        if rpc.gives_stream {
-            return Box::pin(self.download(head, route, response)).await;
+        if route.target.rpc.gives_stream {
+            return Box::pin(self.download(exchange, route, response)).await;
         }
-        let (metadata, message) = frame::read_unary(response).await.map_err(refused)?;
-        answer::message(head, route, &metadata, &message).await
+        let (metadata, mut body) = response.into_parts();
+        let message = frame::read_unary(&metadata, &mut body).await;
+        // The call has ended, which its body tells when it is dropped.
+        drop(body);
+        let message = message.map_err(|status| refusal(route, status))?;
+        answer::message(exchange, route, &metadata.headers, &message).await
     }
 
     /// The answer of a call that gives a stream.
     async fn download(
         &self,
-        head: &Parts,
+        exchange: &Exchange,
         route: &Route,
         response: Response<ResponseBody>,
     ) -> Result<Response<Sent>, Failure> {
-        let input = route.target.rpc.method.input();
-        let refused = |status| Failure::from(status).of_request(input.clone());
+        let refused = |status| refusal(route, status);
         let (metadata, mut messages) = Messages::open(response).map_err(refused)?;
         let length = headers::length(&metadata);
         let opener = route.binding.opener();
@@ -200,22 +212,13 @@ impl Edge {
             None => (None, Bytes::new()),
             Some(message) => {
                 let opened = opener.open(message);
-                let opened = opened.map_err(|error| answer::malformed(route, &error))?;
+                let opened = opened.map_err(|error| answer::malformed(exchange, route, &error))?;
                 (Some(answer::media_type(opened.content_type)), message.slice(opened.data))
             }
         };
         let download = Box::new(Download::new(messages, opener, data, length));
-        answer::raw(head, route, &metadata, media_type, Content::Stream(download))
+        answer::raw(exchange, route, &metadata, media_type, Content::Stream(download))
     }
-}
-
-/// What a call sends.
-struct Sending {
-    body: Body,
-    /// Whether it names the version that is to be changed.
-    conditional: bool,
-    /// Why its body has failed, if it has.
-    cause: Cause,
 }
 
 fn request<'a>(
@@ -233,21 +236,22 @@ fn request<'a>(
 }
 
 /// The call; within its deadline, whatever the service does.
-fn upstream_request(
-    exchange: &Exchange,
-    rpc: &Rpc,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Request<Body>, Failure> {
-    let mut request = Request::new(body);
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = rpc.path.clone().into();
-    *request.headers_mut() = headers::from_rest(headers, exchange.client.forwarded.clone());
-    request.headers_mut().insert(super::exchange::REQUEST_ID, exchange.id.clone());
-    if let Some(timeout) = deadline::header(headers, &rpc.allowance)? {
-        request.headers_mut().insert(mesh::deadline::HEADER, timeout);
-    }
-    Ok(request)
+fn forwarded(exchange: &Exchange, rpc: &Rpc, body: Outgoing) -> Result<Forwarded, Failure> {
+    let timeout = match exchange.noted.timeout {
+        true => deadline::of(exchange.headers(), rpc.allowance)?,
+        false => rpc.allowance,
+    };
+    let (path, metadata) = (rpc.path.clone(), exchange.metadata(headers::from_rest));
+    Ok(Forwarded { path, metadata, body, trace: exchange.trace, timeout })
+}
+
+/// What a service's refusal of a request says to its client.
+fn refusal(route: &Route, status: Status) -> Failure {
+    Failure::from(status).of_request(route.target.rpc.method.input())
+}
+
+fn refused(failure: Failure) -> Answer {
+    Box::new(Err(failure))
 }
 
 fn refuse_path(error: PathError) -> Failure {

@@ -15,6 +15,10 @@ use tokio::{
     time::Sleep,
 };
 
+/// Pieces that are together no larger are written as one: to copy them costs less
+/// than a system call that takes a list. Most answers are smaller, with their head.
+const GATHERED: usize = 2 << 10;
+
 /// A connection that fails when nothing of what it writes is taken for too long.
 #[derive(Debug)]
 pub(super) struct Watched {
@@ -69,7 +73,18 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.watch(context, |stream, context| stream.poll_write_vectored(context, slices))
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        if length > GATHERED {
+            return self
+                .watch(context, |stream, context| stream.poll_write_vectored(context, slices));
+        }
+        let mut gathered = [0; GATHERED];
+        let mut at = 0;
+        for slice in slices {
+            gathered[at..at + slice.len()].copy_from_slice(slice);
+            at += slice.len();
+        }
+        self.watch(context, |stream, context| stream.poll_write(context, &gathered[..at]))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -92,6 +107,22 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn small_pieces_are_written_at_once_and_in_order() {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let mut watched = Watched::new(Stream::of(near), PATIENCE);
+        for sizes in [[0, 1], [300, 400], [GATHERED - 1, 1], [GATHERED, 1]] {
+            let pieces = [vec![b'a'; sizes[0]], vec![b'b'; sizes[1]]];
+            let slices = pieces.each_ref().map(|piece| IoSlice::new(piece));
+            let written = watched.write_vectored(&slices).await.unwrap();
+            let mut read = vec![0; written];
+            far.read_exact(&mut read).await.unwrap();
+            assert_eq!(read, pieces.concat()[..written], "{sizes:?}");
+            let all = sizes[0] + sizes[1];
+            assert!(written == all || all > GATHERED, "{sizes:?}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_is_given_up() {

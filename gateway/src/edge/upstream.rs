@@ -5,10 +5,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
-use http::{Request, Response};
-use mesh::{App, Channel, ResponseBody};
-use tonic::{Status, body::Body};
-use tower::Service as _;
+use http::Response;
+use mesh::{App, Channel, Forwarded, ResponseBody};
+use tonic::Status;
 
 use crate::schema::Rpc;
 
@@ -28,15 +27,15 @@ impl Upstream {
     /// Makes a call to a method's application.
     ///
     /// # Errors
-    /// UNAVAILABLE when no instance answers, DEADLINE_EXCEEDED when the time of
-    /// the request's `grpc-timeout` is over.
-    pub(super) async fn call(
+    /// UNAVAILABLE when no instance answers, DEADLINE_EXCEEDED when its time is
+    /// over.
+    pub(super) fn call(
         &self,
         rpc: &Rpc,
-        request: Request<Body>,
-    ) -> Result<Response<ResponseBody>, Status> {
+        call: Forwarded,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Status>> + Send + use<> {
         // The name is looked up once for each method of a snapshot.
-        rpc.channel.get_or_init(|| self.channel(&rpc.app)).clone().call(request).await
+        rpc.channel.get_or_init(|| self.channel(&rpc.app)).forward(call)
     }
 
     fn channel(&self, app: &str) -> Channel {

@@ -2,9 +2,9 @@
 //! returns, 304 for a client that has it already, and who may keep it for how
 //! long.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
-use super::exchange::put_hex;
 use crate::schema::policy::Cache;
 
 /// Without a word of the contract: kept only by who asked, and asked again each
@@ -19,7 +19,10 @@ const DIGEST_BYTES: usize = 12;
 pub(super) fn tag(resource: Option<&str>, body: &[u8]) -> HeaderValue {
     let own = resource.filter(|tag| !tag.is_empty() && tag.bytes().all(is_etagc));
     let tag = match own {
-        Some(tag) => HeaderValue::from_str(&format!("\"{tag}\"")),
+        Some(tag) => {
+            let text = Bytes::from([b"\"", tag.as_bytes(), b"\""].concat());
+            HeaderValue::from_maybe_shared(text)
+        }
         None => HeaderValue::from_bytes(&digest(body)),
     };
     tag.expect("a tag is made of visible characters")
@@ -28,10 +31,12 @@ pub(super) fn tag(resource: Option<&str>, body: &[u8]) -> HeaderValue {
 /// A digest in quotes.
 fn digest(body: &[u8]) -> [u8; 2 * DIGEST_BYTES + 2] {
     let digest = ring::digest::digest(&ring::digest::SHA256, body);
-    let mut bytes = [0; 16];
-    bytes[16 - DIGEST_BYTES..].copy_from_slice(&digest.as_ref()[..DIGEST_BYTES]);
     let mut text = [b'"'; 2 * DIGEST_BYTES + 2];
-    put_hex(&mut text[1..=2 * DIGEST_BYTES], u128::from_be_bytes(bytes));
+    let (pairs, _) = text[1..=2 * DIGEST_BYTES].as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(digest.as_ref()) {
+        let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+        *pair = [digit(byte >> 4), digit(byte & 0xf)];
+    }
     text
 }
 

@@ -27,21 +27,10 @@ pub struct Policy {
 /// and a client that does not say so must not hold a connection for ever.
 const DEFAULT: Duration = Duration::from_secs(60);
 
-/// What a REST call of a method is given when its client asks for no less.
-#[derive(Clone, Debug)]
-pub(crate) struct Allowance {
-    pub(crate) time: Option<Duration>,
-    /// The same as it is sent, written once for all calls.
-    pub(crate) header: Option<HeaderValue>,
-}
-
-impl Allowance {
-    /// By the method's contract. How long a stream takes is a matter of its length;
-    /// its contract may say.
-    pub(crate) fn new(contract: Option<Duration>, unary: bool) -> Allowance {
-        let time = contract.or(unary.then_some(DEFAULT));
-        Allowance { time, header: time.map(mesh::deadline::format) }
-    }
+/// How long a REST call of a method may take when its client asks for no less. How
+/// long a stream takes is a matter of its length; its contract may say.
+pub(crate) fn allowance(contract: Option<Duration>, unary: bool) -> Option<Duration> {
+    contract.or(unary.then_some(DEFAULT))
 }
 
 /// For how long answers to GET and HEAD may be kept.

@@ -243,6 +243,22 @@ async fn a_request_has_an_id_and_a_trace() {
 }
 
 #[tokio::test]
+async fn a_request_without_an_id_has_that_of_its_trace() {
+    let setup = Setup::new().await;
+    let answer = setup.get(BOOK).await;
+    let id = answer.header("x-request-id");
+    assert_eq!(answer.header("traceparent")[3..35], *id);
+    assert_eq!(setup.seen("traceparent").unwrap()[3..35], *id);
+    assert_eq!(setup.seen("x-request-id"), None, "the trace says it");
+    let given = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")];
+    let answer = setup.bare("GET", BOOK, &given, "").await;
+    assert_eq!(answer.header("x-request-id"), "4bf92f3577b34da6a3ce929d0e0e4736");
+    let answer = setup.bare("GET", BOOK, &[("x-request-id", "no id")], "").await;
+    assert_eq!(answer.header("x-request-id").len(), 32);
+    assert_eq!(setup.seen("x-request-id"), None, "none that could not stand in a log");
+}
+
+#[tokio::test]
 async fn metadata_becomes_headers_but_for_the_words_of_the_mesh() {
     let setup = Setup::new().await;
     let answer = setup.get(BOOK).await;

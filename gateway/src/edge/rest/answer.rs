@@ -12,6 +12,7 @@ use crate::{
     edge::{
         coding,
         download::Download,
+        exchange::Exchange,
         headers::{self, Kind},
         range::{self, Asked},
         sent::Sent,
@@ -27,53 +28,54 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const UNKNOWN: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// A message of the service that is not what its contract says.
-pub(super) fn malformed(route: &Route, error: &dyn Display) -> Failure {
-    let rpc = route.rpc();
-    tracing::error!(method = rpc, %error, "a response contradicts its contract");
+pub(super) fn malformed(exchange: &Exchange, route: &Route, error: &dyn Display) -> Failure {
+    let (rpc, trace) = (route.rpc(), exchange.trace.id());
+    let trace_id = trace.to_str().unwrap_or_default();
+    tracing::error!(method = rpc, trace_id, %error, "a response contradicts its contract");
     Failure::new(Code::Internal, "INVALID_RESPONSE", "the service's answer is malformed")
 }
 
 /// Answers with one message.
 pub(super) async fn message(
-    request: &Parts,
+    exchange: &Exchange,
     route: &Route,
     metadata: &HeaderMap,
     message: &Bytes,
 ) -> Result<Response<Sent>, Failure> {
     let etag = route.target.shows.as_ref().and_then(|etag| etag.read(message));
     if route.binding.gives_http_body() {
-        let opened = route.binding.download(message).map_err(|error| malformed(route, &error))?;
+        let opened = route.binding.download(message);
+        let opened = opened.map_err(|error| malformed(exchange, route, &error))?;
         let content = Content::Whole(message.slice(opened.data));
         let media_type = media_type(opened.content_type);
-        return raw(request, route, metadata, Some(media_type), content);
+        return raw(exchange, route, metadata, Some(media_type), content);
     }
     // JSON is mostly less than twice as long as the message.
     let mut body = Vec::with_capacity(2 * message.len() + 64);
     let options = WriteOptions::default();
     let written = route.binding.response(message, &options, &mut body);
-    written.map_err(|error| malformed(route, &error))?;
-    Ok(json(request, route, metadata, etag, body.into()).await)
-}
-
-async fn json(
-    request: &Parts,
-    route: &Route,
-    metadata: &HeaderMap,
-    etag: Option<&str>,
-    body: Bytes,
-) -> Response<Sent> {
-    let mut response = begin(metadata, Kind::Json);
+    written.map_err(|error| malformed(exchange, route, &error))?;
+    let mut response = begin(exchange, metadata, Kind::Json);
+    let (request, mut body) = (&exchange.head, Bytes::from(body));
     let tag = is_kept(request, &response).then(|| validator::tag(etag, &body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
-    let body = coding::pack(body, coding::accepted(&request.headers), headers).await;
-    let packed = headers.contains_key(header::CONTENT_ENCODING);
+    headers.append(header::VARY, coding::VARY);
+    let mut packed = false;
+    if exchange.noted.accept_encoding
+        && let Some(coding) = coding::accepted(&request.headers)
+    {
+        (body, packed) = Box::pin(coding::pack(body, coding, headers)).await;
+    }
     let cache = route.target.rpc.policy.cache.as_ref();
     if tag.is_some() && validator::validate(&request.headers, headers, tag, cache, packed) {
-        return not_modified(response);
+        return Ok(not_modified(response));
     }
-    headers.insert(header::CONTENT_LENGTH, body.len().into());
-    finish(request, response, || Sent::Whole(body))
+    // What is sent tells its length by itself.
+    if request.method == Method::HEAD {
+        headers.insert(header::CONTENT_LENGTH, body.len().into());
+    }
+    Ok(finish(request, response, || Sent::Whole(body)))
 }
 
 /// The content of a `google.api.HttpBody`.
@@ -114,13 +116,14 @@ impl Content {
 /// # Errors
 /// When the client asks for bytes that it does not have.
 pub(super) fn raw(
-    request: &Parts,
+    exchange: &Exchange,
     route: &Route,
     metadata: &HeaderMap,
     content_type: Option<HeaderValue>,
     mut content: Content,
 ) -> Result<Response<Sent>, Failure> {
-    let mut response = begin(metadata, Kind::Raw);
+    let mut response = begin(exchange, metadata, Kind::Raw);
+    let request = &exchange.head;
     let kept = is_kept(request, &response);
     let headers = response.headers_mut();
     if let Some(content_type) = content_type {
@@ -188,9 +191,9 @@ fn content_length(response: &Response<Sent>, content: &Content) -> Option<u64> {
 }
 
 /// Status and headers by a call's metadata.
-fn begin(metadata: &HeaderMap, kind: Kind) -> Response<Sent> {
+fn begin(exchange: &Exchange, metadata: &HeaderMap, kind: Kind) -> Response<Sent> {
     let mut response = Response::new(Sent::EMPTY);
-    *response.status_mut() = headers::status(metadata);
+    *response.status_mut() = headers::status(metadata, &exchange.trace);
     *response.headers_mut() = headers::to_rest(metadata, kind);
     response
 }

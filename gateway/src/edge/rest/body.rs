@@ -30,9 +30,6 @@ pub(super) async fn read(
     body: Incoming,
     max_bytes: usize,
 ) -> Result<Bytes, Failure> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
     if body.size_hint().lower() > max_bytes as u64 {
         return Err(too_large(max_bytes));
     }
