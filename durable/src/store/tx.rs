@@ -199,13 +199,16 @@ impl Tx {
         self.hooks.push(Box::new(hook));
     }
 
-    /// Undoes it and waits until that is done; dropping does not wait.
+    /// Undoes it and waits until that is done, and until what it has read is durable;
+    /// dropping does not wait.
     ///
     /// # Errors
-    /// When the connection broke; the database then rolls back by itself.
+    /// [`Error::Unavailable`] when the connection broke, or what was read is not there:
+    /// transactions on SQLite share a commit, and that one failed. It is undone in any
+    /// case.
     pub async fn rollback(self) -> Result<(), Error> {
         match self.kind {
-            Kind::Sqlite(tx) => tx.rollback().await,
+            Kind::Sqlite(tx) => tx.rollback().await?,
             Kind::Postgres(tx) => tx.end(Transaction::rollback).await?,
         }
         Ok(())

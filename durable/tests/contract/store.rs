@@ -283,3 +283,30 @@ async fn unsafe_and_unknown_databases_are_refused() {
         assert!(matches!(refused, Err(Error::Unsafe { setting: "synchronous_commit", .. })));
     }
 }
+
+/// On SQLite transactions share a commit, so one may read what is not committed yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_is_durable_when_the_rollback_returns() {
+    async fn reads(store: &Store, id: i64) -> (bool, bool) {
+        let sql = "SELECT 1 AS one FROM note WHERE id = $1";
+        let mut tx = store.begin().await.unwrap();
+        let read = tx.query_one(sql, params![id]).await.unwrap().is_some();
+        tx.rollback().await.unwrap();
+        (read, store.query_one(sql, params![id]).await.unwrap().is_some())
+    }
+    for backend in backends().await {
+        let store = backend.open(NOTES).await;
+        let mut met = 0;
+        for id in 0..300 {
+            let adding = async { add(&store, id, &format!("{id}")).await.unwrap() };
+            // Behind the first in the writer's queue, so in its group if that is quick.
+            let reading = async { (reads(&store, id).await, reads(&store, id).await) };
+            let ((), (first, second)) = tokio::join!(adding, reading);
+            for (read, there) in [first, second] {
+                assert!(!read || there, "{}: {id} was read and is not there", backend.name);
+                met += usize::from(read);
+            }
+        }
+        assert!(met > 0, "{}: nothing was read", backend.name);
+    }
+}

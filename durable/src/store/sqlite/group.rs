@@ -33,7 +33,8 @@ const MAX_TIME: Duration = Duration::from_millis(2);
 /// How often the writer looks after those who wait behind a long transaction.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Who waits for the commit of the group.
+/// Who waits for the commit of the group: those that it holds, and those that were
+/// undone after they may have read what it holds.
 pub(super) struct Settle {
     /// The last position that it appended to the log.
     pub(super) until: Option<i64>,
@@ -157,8 +158,17 @@ impl Groups {
                 self.end_unit(Some(Settle { until, tell: Box::new(tell) }))
             }
             End::Undo(answer) => {
+                // What it has seen of those before it is there when they are.
+                let alone = self.released.is_empty();
                 let undone = self.end_unit(None);
-                let _ = answer.map(|answer| answer.send(()));
+                match answer {
+                    Some(answer) if alone => drop(answer.send(Ok(()))),
+                    Some(answer) => {
+                        let tell = move |outcome| drop(answer.send(outcome));
+                        self.released.push(Settle { until: None, tell: Box::new(tell) });
+                    }
+                    None => {}
+                }
                 undone
             }
         }

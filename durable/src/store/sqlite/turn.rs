@@ -31,8 +31,8 @@ pub(super) enum End {
         until: Option<i64>,
         answer: oneshot::Sender<Result<(), Error>>,
     },
-    /// It is undone, and somebody may wait for that.
-    Undo(Option<oneshot::Sender<()>>),
+    /// It is undone, and somebody may wait for that and for the end of its group.
+    Undo(Option<oneshot::Sender<Result<(), Error>>>),
 }
 
 impl Turn {
@@ -87,12 +87,13 @@ impl LocalTx {
         outcome.await.map_err(|_| gone())?
     }
 
-    pub(in crate::store) async fn rollback(self) {
-        let Self::Running(mut turn) = self else { return };
+    /// It was undone in any case. An error says that what it has read of others was
+    /// undone as well.
+    pub(in crate::store) async fn rollback(self) -> Result<(), Error> {
+        let Self::Running(mut turn) = self else { return Ok(()) };
         let (answer, undone) = oneshot::channel();
         turn.end(End::Undo(Some(answer)));
-        // When the writer is gone, SQLite has rolled back.
-        let _ = undone.await;
+        undone.await.map_err(|_| gone())?
     }
 }
 
