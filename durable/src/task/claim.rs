@@ -73,15 +73,21 @@ async fn round(inner: &Arc<Inner>) -> Result<Round, Error> {
     let (mut ready, mut crowded) = (Vec::new(), false);
     for registered in inner.kinds() {
         seed(inner, &registered, now).await?;
+        if registered.room.available_permits() == 0 {
+            crowded = true;
+            continue;
+        }
+        let priorities = priorities(&inner.store, &registered.kind.name, now).await?;
+        if priorities.is_empty() {
+            continue;
+        }
+        // Not before there is something to do: who adopts a task needs room, too.
         let permits = permits(&registered);
         if permits.is_empty() {
             crowded = true;
             continue;
         }
-        let priorities = priorities(&inner.store, &registered.kind.name, now).await?;
-        if !priorities.is_empty() {
-            ready.push(Ready { registered, permits, priorities });
-        }
+        ready.push(Ready { registered, permits, priorities });
     }
     let claimed = !ready.is_empty() && claim(inner, ready, now).await?;
     Ok(Round { claimed, crowded })

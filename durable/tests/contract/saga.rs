@@ -4,6 +4,7 @@
 mod effects;
 mod flight;
 mod grpc;
+mod model;
 mod path;
 mod stop;
 mod verbs;
@@ -194,16 +195,20 @@ impl Case {
 
     /// The history as `step/direction happening`.
     pub(crate) async fn story(&self, id: &str) -> Vec<String> {
-        let entries = self.history(id).await;
-        assert!(entries.iter().map(|entry| entry.number).eq(1..=entries.len() as i64));
-        entries
-            .iter()
-            .map(|entry| {
-                let arrow = if entry.direction == Direction::Do { ">" } else { "<" };
-                format!("{arrow}{} {:?}", entry.step, entry.happening)
-            })
-            .collect()
+        story(&self.history(id).await)
     }
+}
+
+/// Entries as `>step Happening` or, on the way back, `<step Happening`.
+pub(crate) fn story(entries: &[Entry]) -> Vec<String> {
+    assert!(entries.iter().map(|entry| entry.number).eq(1..=entries.len() as i64));
+    entries
+        .iter()
+        .map(|entry| {
+            let arrow = if entry.direction == Direction::Do { ">" } else { "<" };
+            format!("{arrow}{} {:?}", entry.step, entry.happening)
+        })
+        .collect()
 }
 
 pub(crate) async fn start(store: &Store, sagas: &Sagas, id: &str) -> bool {

@@ -11,7 +11,11 @@ use futures_util::future::BoxFuture;
 use super::{Case, Definition, Fate, Running, Trip, cases, start, step, trip};
 use crate::support::Ticked;
 
-fn note<'a>(tx: &'a mut Tx, id: &'a str, what: &'a str) -> BoxFuture<'a, Result<(), HandlerError>> {
+pub(super) fn note<'a>(
+    tx: &'a mut Tx,
+    id: &'a str,
+    what: &'a str,
+) -> BoxFuture<'a, Result<(), HandlerError>> {
     Box::pin(async move {
         let sql = "INSERT INTO effect (saga, what) VALUES ($1, $2)";
         tx.execute(sql, params![id, what]).await?;
