@@ -107,16 +107,18 @@ fn survive(database: Option<&str>) {
     verdict::of_orders(&system, &shop, &shelf, &orders, &resolved);
     verdict::of_transfers(&system, &bank, &transfers);
     let (bought, moved) = (verdict::done(&orders), verdict::done(&transfers));
-    let pause = attention::longest_pause(&system, &orders);
+    let pauses = attention::longest_pauses(&system, &orders);
     system.down();
     let rows = projections::agree(&system, database.last());
     eprintln!(
         "{plan:?}: {kills:?}; {bought} of {} orders and {moved} of {} transfers completed, {} \
-         resolved by hand, the others undone, after {lasted:.1?}; no saga stood still for longer \
-         than {pause:.1?}; {rows} rows of read models made anew",
+         resolved by hand, the others undone, after {lasted:.1?}; the longest pauses of a saga \
+         were {} at a step and {} after a failed attempt; {rows} rows of read models made anew",
         orders.len(),
         transfers.len(),
         resolved.len(),
+        pauses.working,
+        pauses.waiting,
     );
     assert!(bought > 0 && bought < orders.len(), "both ends are to be seen: {bought}");
     assert!(moved > 0 && moved < transfers.len(), "both ends are to be seen: {moved}");

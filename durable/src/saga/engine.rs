@@ -123,6 +123,11 @@ impl Run {
         let index = script
             .step_index(step)
             .ok_or_else(|| format!("{definition} in version {version} has no step {step}"))?;
+        if self.saga.direction == Direction::Undo && !script.plan().rules[index].undoable {
+            // It had one when this saga came to it: the definition was changed and its
+            // version was not.
+            return Err(format!("{definition} in version {version} does not undo {step}"));
+        }
         Ok((script, index))
     }
 

@@ -1,7 +1,7 @@
 //! Sagas that ask: an undoing that keeps failing is never called undone, and ends
 //! when an operator says how.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Sagas that are looked into for how long they stood still.
-const SAMPLE: usize = 40;
+const SAMPLE: usize = 250;
 
 /// A saga as `titan sagas show` has it; `None` while nobody answers.
 fn show(system: &System, id: &str) -> Option<Value> {
@@ -100,11 +100,8 @@ fn retry_in_vain(system: &System, order: &str) {
     is_not_called_undone(system, order, &found);
 }
 
-/// Both steps that the refund undoes were done by hand.
+/// What the refund undoes was done by hand.
 fn skip_to_the_end(system: &System, order: &str) {
-    let found = decide_and_wait(system, "skip", order, "given back in cash");
-    assert!(asks(&found), "{found}");
-    is_not_called_undone(system, order, &found);
     let mut found = decide_and_wait(system, "skip", order, "given back in cash");
     while asks(&found) {
         // Whoever has the pieces was not there when they were to be given back.
@@ -128,15 +125,46 @@ pub(super) fn retry_all(system: &System) {
     }
 }
 
-/// The longest time in which nothing happened to one of some sagas that were not
-/// asking: a takeover, or a wait between two attempts.
-pub(super) fn longest_pause(system: &System, orders: &[(Value, i64)]) -> Duration {
-    let mut longest = Duration::ZERO;
+/// A time in which nothing happened to a saga, and what it is between.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pause {
+    pub(super) lasted: Duration,
+    between: String,
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:.1?} ({})", self.lasted, self.between)
+    }
+}
+
+/// The longest pauses of some sagas that were not asking.
+#[derive(Debug, Default)]
+pub(super) struct Pauses {
+    /// While a step was to be done: one attempt, or one that died, a takeover and
+    /// one more.
+    pub(super) working: Pause,
+    /// After an attempt that failed: a wait that grows with each, and the next one.
+    pub(super) waiting: Pause,
+}
+
+pub(super) fn longest_pauses(system: &System, orders: &[(Value, i64)]) -> Pauses {
+    let mut longest = Pauses::default();
     for (order, _) in orders.iter().take(SAMPLE) {
-        let Some(found) = show(system, &text(&order["name"])) else { continue };
+        let order = text(&order["name"]);
+        let Some(found) = show(system, &order) else { continue };
         let history = found["history"].as_array().unwrap();
         for pair in history.windows(2).filter(|pair| pair[0]["happening"] != "needs_attention") {
-            longest = longest.max(time(&pair[1]["time"]).saturating_sub(time(&pair[0]["time"])));
+            let lasted = time(&pair[1]["time"]).saturating_sub(time(&pair[0]["time"]));
+            let failed = ["unknown", "refused"].iter().any(|it| pair[0]["happening"] == *it);
+            let kind = if failed { &mut longest.waiting } else { &mut longest.working };
+            if lasted > kind.lasted {
+                let [before, after] = [&pair[0], &pair[1]].map(|entry| {
+                    let entry = |field: &str| entry[field].as_str().unwrap_or_default();
+                    [entry("step"), entry("direction"), entry("happening")].join(" ")
+                });
+                *kind = Pause { lasted, between: format!("{order}: {before}, then {after}") };
+            }
         }
     }
     longest

@@ -2,7 +2,7 @@
 
 use durable::saga::{self, Status};
 
-use super::{Definition, Fate, Running, World, cases, step, trip};
+use super::{Definition, Fate, Running, Step, World, act, cases, step, trip};
 
 /// Version 2 asks for the hotel first, and needs no ticket.
 fn second(world: &World) -> Definition<super::Trip, World> {
@@ -66,6 +66,27 @@ async fn a_saga_whose_step_is_gone_asks() {
         let saga = case.rests("t1").await;
         assert_eq!(saga.error, "trip in version 1 has no step hotel", "{}", case.name);
         assert_eq!(saga.status, Status::NeedsAttention);
+    }
+}
+
+#[tokio::test]
+async fn a_step_whose_compensation_is_gone_asks_and_is_not_done_once_more() {
+    for case in cases().await {
+        let before = case.run();
+        case.world.always("flight/undo", Fate::Hang);
+        case.world.next("hotel/do", &[Fate::Refuse]);
+        case.start(&before, "t1").await;
+        case.happens("t1", saga::Happening::Refused).await;
+        drop(before);
+        let _after = Running::new(&case.store, |sagas| {
+            let flight = Step::run(act).without_undo("a test");
+            let definition = Definition::new("trip", 1, case.world.clone());
+            sagas.define(definition.step("flight", flight).step("hotel", step()))
+        });
+        let saga = case.rests("t1").await;
+        assert_eq!(saga.error, "trip in version 1 does not undo flight", "{}", case.name);
+        assert_eq!(saga.status, Status::NeedsAttention);
+        assert_eq!(case.world.calls().iter().filter(|key| key.ends_with("/do")).count(), 2);
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn place_order(
         .step("validate", Step::run(validate).without_undo("it only asks"))
         .step("reserve", Step::run(reserve).undo(release).undo_retry(undo))
         .step("authorize", Step::run(authorize).undo(refund).undo_retry(undo))
-        .step("capture", Step::run(capture).undo(refund).undo_retry(undo))
+        .step("capture", Step::run(capture).without_undo("refunding the payment undoes it"))
         .step("keep", Step::run(keep).without_undo("releasing the reservation undoes it"))
         .step("ship", Step::run(ship).undo(cancel_shipment).undo_retry(undo))
         // Paid, and packed: what is left cannot be refused any more.
@@ -123,7 +123,8 @@ async fn capture(mut shop: Shop, step: StepContext, order: PlaceOrder) -> Done {
     Ok(order)
 }
 
-/// Undoes a payment however far it got, so it undoes both of its steps.
+/// Undoes a payment however far it got, so that it undoes both of its steps: one that
+/// keeps failing asks once.
 async fn refund(mut shop: Shop, step: StepContext, order: PlaceOrder) -> Done {
     let request = RefundPaymentRequest { name: named("payments", &order) };
     shop.payments.refund_payment(step.request(request)).await?;
