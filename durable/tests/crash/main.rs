@@ -12,3 +12,4 @@ mod points;
 mod process;
 mod program;
 mod takeover;
+mod upkeep;
