@@ -4,6 +4,7 @@
 //! cut off, whichever process that was.
 
 mod answer;
+mod lost;
 
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ use crate::{
     provider::{Booking, Call, Provider, Unavailable},
     store,
 };
+
+pub use lost::{settle_lost, settling_lost};
 
 /// Times that the provider is asked within one call. A wish needs two answers at
 /// the most (authorise or capture, then undo or capture); more are needed only
@@ -120,12 +123,7 @@ impl Payments {
     ) -> Result<(), Error> {
         let at = (self.clock)();
         let mut tx = self.store.begin().await?;
-        let mut known = store::lock(&mut tx, id).await?;
-        if let (Some(payment), Some((action, outcome))) = (&known, answer) {
-            let settled = payment.clone().settle(action, &outcome, at);
-            save(&mut tx, Some(payment), &settled).await?;
-            known = Some(settled);
-        }
+        let known = heard(&mut tx, id, answer, at).await?;
         // What refuses the wish now is found again by who reads the payment.
         if let Ok(wished) = Payment::wish(known.clone(), id, wish, at) {
             save(&mut tx, known.as_ref(), &wished).await?;
@@ -154,7 +152,23 @@ impl Payments {
     }
 }
 
-/// Writes a payment that has changed, and tells of it where others care.
+/// Notes an answer of the provider, if there is one; the payment as it is then,
+/// locked.
+async fn heard(
+    tx: &mut Tx,
+    id: &PaymentId,
+    answer: Option<(Action, Outcome)>,
+    at: Micros,
+) -> Result<Option<Payment>, durable::Error> {
+    let known = store::lock(tx, id).await?;
+    let (Some(payment), Some((action, outcome))) = (&known, answer) else { return Ok(known) };
+    let settled = payment.clone().settle(action, &outcome, at);
+    save(tx, Some(payment), &settled).await?;
+    Ok(Some(settled))
+}
+
+/// Writes a payment that has changed, tells of it where others care, and promises
+/// to look after it while an answer is awaited.
 async fn save(
     tx: &mut Tx,
     before: Option<&Payment>,
@@ -164,10 +178,10 @@ async fn save(
         return Ok(());
     }
     store::save(tx, after).await?;
-    match after.news() {
-        Some(event) => store::tell(tx, after, event).await,
-        None => Ok(()),
+    if let Some(event) = after.news() {
+        store::tell(tx, after, event).await?;
     }
+    lost::promise(tx, after).await
 }
 
 /// Notes a wish under its key. The answer that is kept says only that it was noted:

@@ -235,6 +235,15 @@ impl Payment {
         }
     }
 
+    /// What the provider is to be asked though nobody may be left who wants it: its
+    /// answer decides whether a card was charged. An undoing is not among these.
+    /// Whoever asked for it repeats it or decides on it, and a refund that was made
+    /// by hand meanwhile must not be made once more.
+    #[must_use]
+    pub fn unheard(&self) -> Option<Action> {
+        self.due().filter(|action| *action != Action::Undo)
+    }
+
     /// What the payment is once the provider has answered. An answer to what is
     /// no longer asked changes nothing: somebody else has noted it, or the payment
     /// is being undone.

@@ -14,6 +14,7 @@ use durable::{Store, feed::Feed, time};
 use mesh::Routes;
 use titan::payments::v1::payments_service_server::PaymentsServiceServer;
 
+pub use app::{settle_lost, settling_lost};
 pub use config::Config;
 pub use provider::Provider;
 pub use store::MIGRATIONS;

@@ -7,7 +7,7 @@ use durable::{
     upkeep::{Kept, Upkeep},
 };
 use mesh::{App, Settings, signal};
-use payments::{Config, MIGRATIONS, provider::Simulated};
+use payments::{Config, MIGRATIONS, Provider, provider::Simulated};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -19,11 +19,13 @@ async fn main() -> anyhow::Result<()> {
     let store = Store::open(app.database(), MIGRATIONS).await?;
     let upkeep = Upkeep::new(store.clone(), kept).shorten(["payments/"]);
 
-    let provider = Arc::new(Simulated::new(store.clone(), config.simulated_delay));
+    let provider: Arc<dyn Provider> =
+        Arc::new(Simulated::new(store.clone(), config.simulated_delay));
 
     app.serve()
         .contracts(titan::DESCRIPTORS)
-        .routes(payments::routes(store, provider, &config))
+        .routes(payments::routes(store.clone(), provider.clone(), &config))
+        .task("settle lost payments", payments::settle_lost(store, provider))
         .task("upkeep", upkeep.run())
         .until(signal::terminate())
         .await?;

@@ -4,5 +4,6 @@
 mod cards;
 mod changes;
 mod events;
+mod lost;
 mod seeing;
 mod support;
