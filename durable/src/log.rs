@@ -16,8 +16,8 @@ mod watch;
 
 use tokio::task::AbortHandle;
 
-pub(crate) use append::FUNCTION as APPEND;
 pub use append::{Appended, Expected, NewEvent};
+pub(crate) use append::{Appends, BATCHES, FUNCTION as APPEND};
 pub use event::Event;
 pub(crate) use event::{METADATA, reference};
 pub use history::history;

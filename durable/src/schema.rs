@@ -18,6 +18,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 12, name: "upkeep", sql: crate::upkeep::TABLE },
     Migration { version: 13, name: "sagas that are over", sql: crate::saga::FINISHED },
     Migration { version: 14, name: "dead letters that wait", sql: crate::upkeep::WAITING },
+    Migration { version: 15, name: "appending in batches", sql: crate::log::BATCHES },
 ];
 
 /// SQLite gives positions at the insert, since its transactions commit in the

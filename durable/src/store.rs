@@ -17,7 +17,7 @@ use tokio::task::AbortHandle;
 
 use home::Home;
 pub(crate) use location::Location;
-pub(crate) use postgres::Postgres;
+pub(crate) use postgres::{Postgres, TRUSTED_IDLE};
 pub(crate) use sqlite::{Readers, Sqlite, Written, statement as local};
 use statement::Text;
 pub(crate) use statement::Visitor;
@@ -220,6 +220,14 @@ impl Store {
         }
     }
 
+    /// Who writes appends together on PostgreSQL.
+    pub(crate) fn appends(&self) -> &log::Appends {
+        match &self.inner.engine {
+            Engine::Postgres(postgres) => &postgres.appends,
+            Engine::Sqlite(_) => unreachable!("its caller knows the dialect"),
+        }
+    }
+
     pub(crate) fn signal(&self) -> &Arc<log::Signal> {
         &self.inner.signal
     }
@@ -244,6 +252,7 @@ impl Store {
                 sqlite.writer.close().await;
             }
             Engine::Postgres(postgres) => {
+                postgres.appends.close().await;
                 postgres.background.close().await;
                 postgres.readers.close().await;
                 postgres.writers.close().await;
@@ -257,7 +266,7 @@ impl Engine {
         match Location::of(url)? {
             Location::Sqlite(path) => Sqlite::open(path, signal).await.map(Self::Sqlite),
             Location::Postgres { url, accepted } => {
-                Postgres::open(&url, &accepted).await.map(Self::Postgres)
+                Postgres::open(&url, &accepted, signal).await.map(Self::Postgres)
             }
         }
     }

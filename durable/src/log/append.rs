@@ -6,7 +6,7 @@ use prost::{Message, Name};
 mod postgres;
 mod sqlite;
 
-pub(crate) use postgres::FUNCTION;
+pub(crate) use postgres::{Appends, BATCHES, FUNCTION};
 
 use super::MAX_EVENT_BYTES;
 use crate::{Conflict, Dialect, Error, Store, Tx, params, store, time};
@@ -38,9 +38,9 @@ pub struct NewEvent {
 pub struct Appended {
     /// Version of its last event.
     pub version: i64,
-    /// Position of the last event that was appended, where it is known before
-    /// the commit: on SQLite. On PostgreSQL [`Store::position_of`] tells it soon
-    /// after the commit.
+    /// Position of the last event that was appended, where it is known: always on
+    /// SQLite; on PostgreSQL seldom not after [`Store::append`], never within a
+    /// transaction. [`Store::position_of`] tells it soon after the commit.
     pub position: Option<i64>,
 }
 
@@ -71,7 +71,7 @@ impl Expected {
 }
 
 /// What one append writes.
-struct Appending {
+pub(crate) struct Appending {
     stream: String,
     expected: Expected,
     events: Vec<NewEvent>,
@@ -163,8 +163,8 @@ impl Tx {
 
 impl Store {
     /// Appends events in a transaction of their own, as [`Tx::append`] does:
-    /// the cheapest way to write. Those that run at the same time share a commit
-    /// on SQLite; on PostgreSQL each is one round trip altogether.
+    /// the cheapest way to write. Those that run at the same time share a commit, and
+    /// each has an answer of its own. Dropped before it answers, it has happened or not.
     ///
     /// # Errors
     /// [`Conflict::Version`] when the stream is not as expected;
@@ -179,9 +179,15 @@ impl Store {
         if let Some(sqlite) = self.sqlite() {
             return sqlite.writer.run(move |connection| sqlite::unit(connection, &appending)).await;
         }
-        let appended = self.on_postgres(|pool| postgres::append(pool, appending)).await??;
-        self.signal().committed();
-        Ok(appended)
+        match self.appends().append(appending).await? {
+            postgres::Outcome::Appended(appended) => Ok(appended),
+            postgres::Outcome::Alone(appending) => {
+                let append = |pool| postgres::append(pool, appending);
+                let appended = self.on_postgres(append).await??;
+                self.signal().committed();
+                Ok(appended)
+            }
+        }
     }
 
     /// Where in the log an event stands, when it can be read there. On

@@ -32,24 +32,20 @@ const CHANNEL: &str = "durable_feed";
 
 /// Runs until it is aborted.
 pub(super) async fn run(pool: PgPool, signal: Arc<Signal>) {
-    let announced = watch::Sender::new(0);
-    let receiver = announced.subscribe();
-    tokio::join!(
-        sequence(&pool, &signal, &announced),
-        announce(&pool, receiver),
-        listen(&pool, &signal),
-    );
+    let given = signal.given();
+    tokio::join!(sequence(&pool, &signal), announce(&pool, given), listen(&pool, &signal));
 }
 
-async fn sequence(pool: &PgPool, signal: &Signal, announced: &watch::Sender<i64>) {
+async fn sequence(pool: &PgPool, signal: &Signal) {
     let mut backoff = Backoff::new(Duration::from_millis(50), POLL);
     loop {
         match number(pool).await {
             Ok(numbered) => {
                 backoff.reset();
-                signal.advance(numbered.end);
                 if numbered.rows > 0 {
-                    announced.send_replace(numbered.end);
+                    signal.numbered(numbered.end);
+                } else {
+                    signal.advance(numbered.end);
                 }
                 if numbered.rows < MAX_ROWS {
                     // Anything of the second half, so that replicas do not poll in step.
@@ -113,9 +109,9 @@ async fn number(pool: &PgPool) -> Result<Numbered, Error> {
 }
 
 /// Tells the other processes. A failure is made up for by their polls.
-async fn announce(pool: &PgPool, mut announced: watch::Receiver<i64>) {
-    while announced.changed().await.is_ok() {
-        let end = announced.borrow_and_update().to_string();
+async fn announce(pool: &PgPool, mut given: watch::Receiver<i64>) {
+    while given.changed().await.is_ok() {
+        let end = given.borrow_and_update().to_string();
         let sent =
             sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(end).execute(pool).await;
         if let Err(error) = sent {

@@ -11,16 +11,14 @@ pub(crate) struct Signal {
     subscribed: Notify,
     /// Rung when there are rows to number (PostgreSQL).
     committed: Notify,
+    /// The last position that this process has given (PostgreSQL).
+    numbered: watch::Sender<i64>,
 }
 
 impl Signal {
     /// The log reaches to `position` at least.
     pub(crate) fn advance(&self, position: i64) {
-        self.head.send_if_modified(|head| {
-            let ahead = position > *head;
-            *head = position.max(*head);
-            ahead
-        });
+        raise(&self.head, position);
     }
 
     /// Follows the end of the log.
@@ -45,9 +43,29 @@ impl Signal {
         self.committed.notify_one();
     }
 
+    /// This process has given positions up to `end`: others are to be told.
+    pub(crate) fn numbered(&self, end: i64) {
+        self.advance(end);
+        raise(&self.numbered, end);
+    }
+
+    /// Follows what this process has given.
+    pub(crate) fn given(&self) -> watch::Receiver<i64> {
+        self.numbered.subscribe()
+    }
+
     pub(crate) async fn until_committed(&self) {
         self.committed.notified().await;
     }
+}
+
+/// Several may tell of what they did, in any order.
+fn raise(watched: &watch::Sender<i64>, position: i64) {
+    watched.send_if_modified(|known| {
+        let ahead = position > *known;
+        *known = position.max(*known);
+        ahead
+    });
 }
 
 #[cfg(test)]

@@ -1,26 +1,28 @@
 //! PostgreSQL: a pool that writes, a pool that reads, and a few connections for
-//! the feed. Nothing but tables, and a function, of its own database is
-//! created.
+//! the log. Nothing but tables, and functions, of its own database is created.
 
-use std::{str::FromStr as _, time::Duration};
+use std::{str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::Error;
+use crate::{
+    Error,
+    log::{Appends, Signal},
+};
 
-/// Six of each kind and three for the feed keep six processes within the 100
+/// Six of each kind and four for the log keep six processes within the 97
 /// connections that a server allows by default; two cores need no more.
 const WRITERS: u32 = 6;
 const READERS: u32 = 6;
-/// Sequencer, announcer and listener: a pool of their own, so that busy
-/// handlers cannot starve the feed.
-const BACKGROUND: u32 = 3;
+/// Who writes appends together, sequencer, announcer and listener: a pool of their
+/// own, so that busy handlers cannot starve the log.
+const BACKGROUND: u32 = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that rested for longer is asked whether it still lives.
-const TRUSTED_IDLE: Duration = Duration::from_secs(5);
+pub(crate) const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// Limits of a session. A statement outlives no caller; a lock is waited for
 /// shorter than that; a transaction whose process hangs gives its locks back.
 const SESSION: &str = "SET statement_timeout = '30s';
@@ -31,19 +33,26 @@ pub(crate) struct Postgres {
     pub(super) writers: PgPool,
     pub(super) readers: PgPool,
     pub(super) background: PgPool,
+    pub(super) appends: Appends,
 }
 
 impl Postgres {
     /// `accepted` are settings that the URL says can be lived with.
-    pub(super) async fn open(url: &str, accepted: &[&str]) -> Result<Self, Error> {
+    pub(super) async fn open(
+        url: &str,
+        accepted: &[&str],
+        signal: Arc<Signal>,
+    ) -> Result<Self, Error> {
         let options = PgConnectOptions::from_str(url)?.application_name("titan");
         let writers = pool(WRITERS).connect_with(options.clone()).await?;
         refuse_unsafe(&writers, accepted).await?;
         let reading = options.clone().options([("default_transaction_read_only", "on")]);
+        let background = pool(BACKGROUND).connect_lazy_with(options);
         Ok(Self {
             writers,
             readers: pool(READERS).connect_lazy_with(reading),
-            background: pool(BACKGROUND).connect_lazy_with(options),
+            appends: Appends::start(background.clone(), signal),
+            background,
         })
     }
 

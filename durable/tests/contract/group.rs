@@ -186,16 +186,19 @@ async fn an_event_has_a_position_soon_after_its_commit() {
         let appended =
             store.append("streams/one", Expected::NoStream, ticks([1, 2])).await.unwrap();
         assert_eq!(appended.version, 2);
-        let known = appended.position.is_some();
-        assert_eq!(known, backend.name == "sqlite");
+        assert_eq!(appended.position, Some(2), "{}", backend.name);
+        let mut tx = store.begin().await.unwrap();
+        let within_tx = tx.append("streams/one", Expected::Exact(2), ticks([3])).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(within_tx.position.is_some(), backend.name == "sqlite");
         let position = within(async {
             loop {
-                if let Some(position) = store.position_of("streams/one", 2).await.unwrap() {
+                if let Some(position) = store.position_of("streams/one", 3).await.unwrap() {
                     return position;
                 }
                 tokio::task::yield_now().await;
             }
         });
-        assert_eq!(position.await, 2, "{}", backend.name);
+        assert_eq!(position.await, 3, "{}", backend.name);
     }
 }

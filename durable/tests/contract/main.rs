@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 mod aggregate;
+mod append;
 mod backup;
 mod command;
 mod consumer;

@@ -1,9 +1,19 @@
 //! Appending on PostgreSQL, in one round trip: lock the stream, check its
-//! version, insert all rows.
+//! version, insert all rows. What brings no transaction is written with others that
+//! do not, where that is possible.
 //!
 //! A plain statement cannot do that, since its snapshot is older than the lock
 //! that it waits for. Each statement of a volatile function has a snapshot of
 //! its own.
+
+mod batch;
+mod functions;
+mod queue;
+mod writer;
+
+pub(crate) use batch::Outcome;
+pub(crate) use functions::BATCHES;
+pub(crate) use writer::Appends;
 
 use sqlx::PgExecutor;
 
