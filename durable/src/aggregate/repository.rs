@@ -75,6 +75,9 @@ impl<A: Aggregate> Repository<A> {
     /// # Errors
     /// [`Conflict::Version`] when it has begun already.
     pub async fn create(&self, stream: &str, events: Vec<A::Event>) -> Result<Recorded<A>, Error> {
+        if let Some(recorded) = self.append_alone(stream, None, &events).await? {
+            return Ok(recorded);
+        }
         let mut tx = self.store.begin().await?;
         let recorded = self.create_in(&mut tx, stream, events).await?;
         tx.commit().await?;
@@ -149,6 +152,11 @@ impl<A: Aggregate> Repository<A> {
             if events.is_empty() {
                 return known.ok_or(Failure::Missing);
             }
+            if attempt == 1
+                && let Some(recorded) = self.append_alone(stream, known.clone(), &events).await?
+            {
+                return Ok(recorded);
+            }
             let mut tx = self.store.begin().await?;
             let decided = self.settle(&mut tx, stream, known, events, &decide).await;
             let outcome = match decided {
@@ -217,6 +225,30 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
+    /// Appends without a transaction where nothing else is written with the events.
+    /// `None` when something is, or others were faster: the transaction that follows
+    /// then has the stream for itself.
+    async fn append_alone(
+        &self,
+        stream: &str,
+        known: Option<Recorded<A>>,
+        events: &[A::Event],
+    ) -> Result<Option<Recorded<A>>, Error> {
+        if !self.projections.is_empty() {
+            return Ok(None);
+        }
+        let (before, recorded) = next(stream, known, events)?;
+        if snapshot::is_due(before, &recorded) {
+            return Ok(None);
+        }
+        let new = events.iter().map(A::encode).collect();
+        match self.store.append(stream, expected(before), new).await {
+            Ok(_) => Ok(Some(recorded)),
+            Err(Error::Conflict(Conflict::Version { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn append(
         &self,
         tx: &mut Tx,
@@ -224,22 +256,36 @@ impl<A: Aggregate> Repository<A> {
         known: Option<Recorded<A>>,
         events: &[A::Event],
     ) -> Result<Recorded<A>, Error> {
-        let before = known.as_ref().map_or(0, |recorded| recorded.version);
-        let expected = if before == 0 { Expected::NoStream } else { Expected::Exact(before) };
-        let next =
-            events.iter().try_fold(known, |known, event| history::take(known, event).map(Some));
-        let recorded = next.flatten().ok_or_else(|| Error::UnreadableStream {
-            stream: stream.to_owned(),
-            version: before + 1,
-            problem: "no stream begins with it",
-        })?;
-        tx.append(stream, expected, events.iter().map(A::encode).collect()).await?;
+        let (before, recorded) = next(stream, known, events)?;
+        let new = events.iter().map(A::encode).collect();
+        tx.append(stream, expected(before), new).await?;
         snapshot::keep(tx, stream, before, &recorded).await?;
         for projection in self.projections.iter() {
             projection.project(tx, stream).await?;
         }
         Ok(recorded)
     }
+}
+
+/// What is believed of a stream that was seen at this version.
+fn expected(version: i64) -> Expected {
+    if version == 0 { Expected::NoStream } else { Expected::Exact(version) }
+}
+
+/// The version before the events, and what they make of the aggregate.
+fn next<A: Aggregate>(
+    stream: &str,
+    known: Option<Recorded<A>>,
+    events: &[A::Event],
+) -> Result<(i64, Recorded<A>), Error> {
+    let before = known.as_ref().map_or(0, |recorded| recorded.version);
+    let next = events.iter().try_fold(known, |known, event| history::take(known, event).map(Some));
+    let recorded = next.flatten().ok_or_else(|| Error::UnreadableStream {
+        stream: stream.to_owned(),
+        version: before + 1,
+        problem: "no stream begins with it",
+    })?;
+    Ok((before, recorded))
 }
 
 async fn load<A: Aggregate>(

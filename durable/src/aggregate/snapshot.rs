@@ -27,7 +27,15 @@ pub(super) async fn load<A: Aggregate>(
     Ok(state.map(|state| Recorded { state, version }))
 }
 
-/// Keeps a state when its stream has passed the next multiple since `before`.
+/// Whether a stream has passed the next multiple since `before`.
+pub(super) fn is_due<A: Aggregate>(before: i64, recorded: &Recorded<A>) -> bool {
+    A::SNAPSHOTS.is_some_and(|snapshots| {
+        let every = snapshots.every.max(1);
+        before / every != recorded.version / every
+    })
+}
+
+/// Keeps a state when it is due.
 pub(super) async fn keep<A: Aggregate>(
     tx: &mut Tx,
     stream: &str,
@@ -35,8 +43,7 @@ pub(super) async fn keep<A: Aggregate>(
     recorded: &Recorded<A>,
 ) -> Result<(), Error> {
     let Some(snapshots) = A::SNAPSHOTS else { return Ok(()) };
-    let every = snapshots.every.max(1);
-    if before / every == recorded.version / every {
+    if !is_due(before, recorded) {
         return Ok(());
     }
     tx.execute(
