@@ -15,7 +15,7 @@ use std::{
 };
 
 use mesh::status;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::{lease::MINE, worker::Inner};
 use crate::{Dialect, Error, Store, params};
@@ -45,6 +45,8 @@ pub(super) async fn beat(inner: &Arc<Inner>) {
         let owner = inner.owner();
         let (mut signed_on, mut idle) = (false, 0);
         while idle < LINGER {
+            // From one beat to the next: on a busy machine writing takes its time, too.
+            let next = Instant::now() + BEAT;
             let number = count.fetch_add(1, Ordering::Relaxed);
             match write_beat(&inner.store, &owner, number, signed_on).await {
                 Ok(true) => signed_on = true,
@@ -57,7 +59,7 @@ pub(super) async fn beat(inner: &Arc<Inner>) {
                     tracing::warn!(error = status::chain(&error), "a worker cannot say it lives");
                 }
             }
-            sleep(BEAT).await;
+            sleep_until(next).await;
             idle = if inner.held.is_empty() { idle + 1 } else { 0 };
         }
         if idle >= LINGER {
@@ -109,9 +111,12 @@ struct Seen {
 /// Looks after the others, and after rows of its own that were left behind; runs
 /// until it is dropped.
 pub(super) async fn observe(inner: &Arc<Inner>) {
-    let mut known = HashMap::new();
+    let (mut known, mut next) = (HashMap::new(), Instant::now());
     loop {
-        sleep(LOOK.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
+        // From one look to the next, without the time that a look takes. Those that were
+        // missed are not made up for: many looks at once would prove nothing.
+        next = (next + LOOK.mul_f64(0.9 + fastrand::f64() / 5.0)).max(Instant::now());
+        sleep_until(next).await;
         if let Err(error) = look(inner, &mut known).await {
             tracing::warn!(error = status::chain(&error), "cannot look after other workers");
         }
