@@ -169,15 +169,19 @@ fn worker(store: &Store) -> Worker {
     })
 }
 
-/// Asks until it is answered: the connections of readers may be those of before.
-async fn rows(store: &Store, sql: &'static str, params: Vec<Value>) -> Vec<Row> {
+/// Asks until it is answered: each connection of the readers may be one of before.
+async fn answered<T>(ask: impl AsyncFn() -> Result<T, Error>) -> T {
     for _ in 0..100 {
-        match store.query(sql, params.clone()).await {
+        match ask().await {
             Err(Error::Unavailable(_)) => sleep(Duration::from_millis(10)).await,
             answer => return answer.unwrap(),
         }
     }
-    panic!("nobody answers {sql}")
+    panic!("nobody answers")
+}
+
+async fn rows(store: &Store, sql: &'static str, params: Vec<Value>) -> Vec<Row> {
+    answered(async || store.query(sql, params.clone()).await).await
 }
 
 async fn number(store: &Store, sql: &'static str) -> i64 {
@@ -264,11 +268,12 @@ async fn tasks_are_done(store: &Store, answers: &Answers) {
 
 async fn sagas_are_over(store: &Store, answers: &Answers) {
     until_zero(store, "SELECT count(*) AS n FROM durable_task WHERE kind = 'saga'").await;
-    assert_eq!(saga::unfinished(store).await.unwrap(), []);
+    assert_eq!(answered(async || saga::unfinished(store).await).await, []);
     let done = done(store, "saga").await;
     assert!(done.iter().all(|(_, times)| *times == 2), "each of two steps once: {done:?}");
     for number in answers.of(Call::Start) {
-        let saga = saga::get(store, &format!("Start/{number}")).await.unwrap();
+        let id = format!("Start/{number}");
+        let saga = answered(async || saga::get(store, &id).await).await;
         assert_eq!(saga.map(|it| it.status), Some(Status::Completed), "Start/{number}");
     }
 }
