@@ -51,7 +51,7 @@ pub use member::Member;
 pub use resolver::registry::{Instances, Registry};
 pub use server::{RequestBody, Routes, ServeError, Server};
 pub use settings::{Settings, SettingsError};
-pub use telemetry::metrics::resident_bytes;
+pub use telemetry::{metrics::resident_bytes, request::RequestSpan};
 pub use workers::Workers;
 
 /// The mesh's own contracts and what they import, as an encoded

@@ -6,6 +6,7 @@ mod histogram;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod page;
+pub(crate) mod request;
 pub(crate) mod span;
 #[cfg(test)]
 mod tests;

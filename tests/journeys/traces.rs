@@ -86,9 +86,12 @@ fn one_trace_leads_from_the_edge_through_applicants_to_projects() {
     assert_eq!(answer.status, 200, "{answer:?}");
 
     let expected: BTreeSet<&str> = ["gateway", "applicants", "projects"].into();
+    let of_edge = "POST /v1/{parent=projects/*}/submissions";
     system.until("all spans have arrived", || {
-        let services = services_of(&collector.received(), trace);
-        expected.iter().all(|service| services.contains(*service)).then_some(())
+        let received = collector.received();
+        let services = services_of(&received, trace);
+        let whole = expected.iter().all(|service| services.contains(*service));
+        (whole && received.contains(of_edge)).then_some(())
     });
 }
 

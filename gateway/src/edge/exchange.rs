@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts};
-use mesh::call::Trace;
+use mesh::{RequestSpan, call::Trace};
 
 use super::{
     client::{Client, Turn},
-    log::Entry,
+    log::{self, Entry},
 };
 use crate::schema::{Route, Snapshot};
 
@@ -30,7 +30,7 @@ pub(super) struct Exchange {
     /// The client's place in a trace, or the begin of a new one.
     pub(super) trace: Trace,
     pub(super) noted: Noted,
-    /// The line in the access log, when there is one.
+    /// What is told of it when it has ended, unless nobody listens.
     pub(super) entry: Option<Box<Entry>>,
 }
 
@@ -62,8 +62,9 @@ impl Exchange {
         trace_ratio: f64,
     ) -> Exchange {
         let (noted, place) = Noted::of(&head.headers);
-        let trace = Trace::of(place, trace_ratio);
-        let entry = Entry::of(&head);
+        let path = log::shown(head.uri.path());
+        let (trace, span) = RequestSpan::begin(&head.method, path, place, trace_ratio);
+        let entry = Entry::of(&head, span);
         Exchange { snapshot, turn, head, trace, noted, entry }
     }
 

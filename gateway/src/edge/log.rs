@@ -1,6 +1,6 @@
-//! The access log: one line per request, written when its last byte is sent or
-//! its client is gone. It has the path but never the query, which may hold what
-//! people type.
+//! What is told of a request when its last byte is sent or its client is gone: a
+//! line of the access log, and its span where its trace is recorded. They have the
+//! path but never the query, which may hold what people type.
 
 use std::{
     pin::Pin,
@@ -12,8 +12,8 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, Uri, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use mesh::call::Trace;
-use tonic::Status;
+use mesh::{RequestSpan, call::Trace};
+use tonic::{Code, Status};
 
 use super::{
     client::{Client, Turn},
@@ -27,7 +27,7 @@ const MAX_PATH_CHARS: usize = 256;
 /// The target of the lines.
 const ACCESS: &str = "access";
 
-/// Writes a request's line when the response has been sent.
+/// Tells of a request when the response has been sent.
 pub(super) fn logged(exchange: Exchange, response: Response<Sent>) -> Response<Logged> {
     let id = exchange.entry.is_some().then(|| exchange.id());
     let Exchange { turn, head, trace, entry, .. } = exchange;
@@ -40,9 +40,12 @@ pub(super) fn logged(exchange: Exchange, response: Response<Sent>) -> Response<L
     response.map(|body| Logged { body, line, turn })
 }
 
-/// What a line says from the beginning.
+/// What is told, as far as it is known from the beginning.
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// Whether a line is written.
+    logged: bool,
+    span: Option<RequestSpan>,
     begun: Instant,
     /// The template of the route that serves the request, once it is known.
     pub(super) route: OnceLock<Arc<str>>,
@@ -55,16 +58,18 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Nothing when nobody listens.
-    pub(super) fn of(head: &Parts) -> Option<Box<Entry>> {
+    pub(super) fn of(head: &Parts, span: Option<RequestSpan>) -> Option<Box<Entry>> {
         let path = head.uri.path();
         // Probes come every second and say nothing.
         let probe = matches!(path, "/livez" | "/readyz" | "/grpc.health.v1.Health/Check");
-        let wanted = match probe {
+        let logged = match probe {
             true => tracing::enabled!(target: ACCESS, tracing::Level::DEBUG),
             false => tracing::enabled!(target: ACCESS, tracing::Level::INFO),
         };
-        wanted.then(|| {
+        (logged || span.is_some()).then(|| {
             Box::new(Entry {
+                logged,
+                span,
                 begun: Instant::now(),
                 route: OnceLock::new(),
                 probe,
@@ -77,7 +82,7 @@ impl Entry {
     }
 }
 
-/// A line that is not written yet.
+/// What is not told yet.
 #[derive(Debug)]
 struct Line {
     entry: Box<Entry>,
@@ -88,6 +93,18 @@ struct Line {
 }
 
 impl Line {
+    fn tell(mut self, client: &Client) {
+        let entry = &mut *self.entry;
+        if let Some(span) = entry.span.take() {
+            let route = entry.route.get().map(AsRef::as_ref);
+            let code = entry.grpc_status.map(Code::from_i32);
+            span.answered(&self.method, route, entry.status, code);
+        }
+        if entry.logged {
+            self.write(client);
+        }
+    }
+
     fn write(&self, client: &Client) {
         let Self { entry, method, uri, id, trace } = self;
         let Entry { begun, route, status, grpc_status, bytes, complete, .. } = &**entry;
@@ -120,7 +137,7 @@ fn text(value: &HeaderValue) -> &str {
 }
 
 /// As much of a path as is logged.
-fn shown(path: &str) -> &str {
+pub(super) fn shown(path: &str) -> &str {
     // Fewer bytes are fewer characters.
     if path.len() <= MAX_PATH_CHARS {
         return path;
@@ -132,7 +149,7 @@ fn grpc_status(headers: &HeaderMap) -> Option<i32> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
-/// A response's body that writes the line when it is dropped.
+/// A response's body that has it told when it is dropped.
 #[derive(Debug)]
 pub(super) struct Logged {
     body: Sent,
@@ -174,9 +191,9 @@ impl HttpBody for Logged {
 
 impl Drop for Logged {
     fn drop(&mut self) {
-        if let Some(line) = &mut self.line {
+        if let Some(mut line) = self.line.take() {
             line.entry.complete = self.body.is_end_stream();
-            line.write(self.turn.client());
+            line.tell(self.turn.client());
         }
     }
 }

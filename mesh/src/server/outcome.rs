@@ -17,7 +17,7 @@ use crate::{
     settings::Setting,
     telemetry::{
         metrics::{OTHER, STATUS},
-        span,
+        span::{self, server_fault},
     },
     trace::Trace,
 };
@@ -131,11 +131,6 @@ impl<'a> Outcome<'a> {
         }
         if server_fault(code) { line!(warn) } else { line!(info) }
     }
-}
-
-/// What tells of a fault of this server rather than of its caller.
-fn server_fault(code: Code) -> bool {
-    matches!(code, Code::Unknown | Code::Internal | Code::DataLoss)
 }
 
 impl Drop for Outcome<'_> {

@@ -23,11 +23,15 @@ pub(crate) fn exporting(yes: bool) {
     EXPORTING.store(yes, Relaxed);
 }
 
+pub(super) fn is_exporting() -> bool {
+    EXPORTING.load(Relaxed)
+}
+
 /// The span of a call that this process serves, and the place in the trace that
 /// the handling has. `parent` is what the caller said.
 pub(crate) fn serving(path: &str, parent: Option<Trace>, ratio: f64) -> (Span, Trace) {
     let place = parent.unwrap_or_else(|| Trace::root(fastrand::f64() < ratio));
-    if !place.sampled || !EXPORTING.load(Relaxed) {
+    if !place.sampled || !is_exporting() {
         return (Span::none(), place);
     }
     let (service, method) = split(path);
@@ -59,7 +63,7 @@ pub(crate) fn calling(
     ratio: f64,
 ) -> (Span, Trace) {
     let place = inherited.unwrap_or_else(|| Trace::root(fastrand::f64() < ratio));
-    if !place.sampled || !EXPORTING.load(Relaxed) {
+    if !place.sampled || !is_exporting() {
         return (Span::none(), place);
     }
     let (service, method) = split(path);
@@ -137,11 +141,16 @@ pub(crate) fn outcome(span: &Span, code: Code, failed: bool) {
     }
 }
 
+/// What tells of a fault of this server rather than of its caller.
+pub(crate) fn server_fault(code: Code) -> bool {
+    matches!(code, Code::Unknown | Code::Internal | Code::DataLoss)
+}
+
 fn split(path: &str) -> (&str, &str) {
     path.trim_start_matches('/').split_once('/').unwrap_or((path, ""))
 }
 
-fn remote(place: Trace) -> Context {
+pub(super) fn remote(place: Trace) -> Context {
     Context::new().with_remote_span_context(SpanContext::new(
         TraceId::from_bytes(place.id.to_be_bytes()),
         SpanId::from_bytes(place.span.to_be_bytes()),
@@ -151,7 +160,7 @@ fn remote(place: Trace) -> Context {
     ))
 }
 
-fn place_of(span: &Span) -> Option<Trace> {
+pub(super) fn place_of(span: &Span) -> Option<Trace> {
     let context = span.context();
     let context = context.span().span_context().clone();
     context.is_valid().then(|| Trace {
