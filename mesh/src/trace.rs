@@ -45,7 +45,7 @@ impl Trace {
     #[must_use]
     pub fn id(&self) -> HeaderValue {
         let mut text = [0; 32];
-        write_hex(&mut text, &self.id.to_be_bytes());
+        write_hex(&mut text, self.id);
         HeaderValue::from_bytes(&text).expect("hex is a header value")
     }
 
@@ -58,10 +58,10 @@ impl Trace {
         if !known || text[2] != b'-' || text[35] != b'-' || text[52] != b'-' {
             return None;
         }
-        let version = hex(&text[..2])?;
-        let id = u128::from(hex(&text[3..19])?) << 64 | u128::from(hex(&text[19..35])?);
-        let span = hex(&text[36..52])?;
-        let flags = hex(&text[53..55])?;
+        let version = byte(&text[..2])?;
+        let id = hex(&text[3..35])?;
+        let span = u64::try_from(hex(&text[36..52])?).ok()?;
+        let flags = byte(&text[53..55])?;
         let valid = version != 0xff && id != 0 && span != 0;
         valid.then_some(Self { id, span, sampled: flags & 1 == 1 })
     }
@@ -70,43 +70,63 @@ impl Trace {
     #[must_use]
     pub fn header(&self) -> HeaderValue {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(&mut text[3..35], &self.id.to_be_bytes());
-        write_hex(&mut text[36..52], &self.span.to_be_bytes());
+        write_hex(&mut text[3..35], self.id);
+        write_hex(&mut text[36..52], self.span.into());
         text[54] += u8::from(self.sampled);
         HeaderValue::from_bytes(&text).expect("hex and dashes are a header value")
     }
 }
 
-/// Digits by their characters; what is none has bits above a digit's four. Lower
-/// case only: upper case is malformed by the specification.
-const DIGITS: [u8; 256] = {
-    let mut digits = [0xff; 256];
-    let mut value = 0;
-    while value < 16 {
-        digits[b"0123456789abcdef"[value as usize] as usize] = value;
-        value += 1;
-    }
-    digits
-};
+/// One in each byte of a word.
+const EACH: u64 = 0x0101_0101_0101_0101;
 
-/// The number that at most sixteen digits make. Read without a branch for each:
-/// this runs for every call.
-fn hex(digits: &[u8]) -> Option<u64> {
-    let (mut number, mut seen) = (0, 0);
-    for digit in digits {
-        let value = DIGITS[usize::from(*digit)];
-        seen |= value;
-        number = number << 4 | u64::from(value & 0xf);
-    }
-    (seen <= 0xf).then_some(number)
+/// A number in eight digits of lower case. Written in one word, without a branch or
+/// a table: this runs six times for every call.
+fn digits(number: u32) -> [u8; 8] {
+    let mut word = u64::from(number);
+    word = (word << 16 | word) & 0x0000_ffff_0000_ffff;
+    word = (word << 8 | word) & 0x00ff_00ff_00ff_00ff;
+    word = (word << 4 | word) & 0x0f0f_0f0f_0f0f_0f0f;
+    ascii(word).to_be_bytes()
 }
 
-/// Fills `text` with the digits of bytes, two for each.
-fn write_hex(text: &mut [u8], bytes: &[u8]) {
-    let (pairs, _) = text.as_chunks_mut::<2>();
-    for (pair, byte) in pairs.iter_mut().zip(bytes) {
-        let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
-        *pair = [digit(byte >> 4), digit(byte & 0xf)];
+/// The characters of digits that have a byte each.
+fn ascii(digits: u64) -> u64 {
+    let letters = (digits + 6 * EACH) >> 4 & EACH;
+    digits + u64::from(b'0') * EACH + u64::from(b'a' - b'9' - 1) * letters
+}
+
+/// The number in eight digits, as [`digits`] writes it: upper case is malformed by
+/// the specification.
+fn number(text: [u8; 8]) -> Option<u32> {
+    let text = u64::from_be_bytes(text);
+    let letters = text >> 6 & EACH;
+    let mut word = (text & (0xf * EACH)) + 9 * letters;
+    let valid = word & (0xf0 * EACH) == 0 && ascii(word) == text;
+    word = (word >> 4 | word) & 0x00ff_00ff_00ff_00ff;
+    word = (word >> 8 | word) & 0x0000_ffff_0000_ffff;
+    u32::try_from((word >> 16 | word) & 0xffff_ffff).ok().filter(|_| valid)
+}
+
+/// The number in any multiple of eight digits.
+fn hex(text: &[u8]) -> Option<u128> {
+    let (words, _) = text.as_chunks::<8>();
+    words.iter().try_fold(0, |all, word| Some(all << 32 | u128::from(number(*word)?)))
+}
+
+/// The number in two digits.
+fn byte(text: &[u8]) -> Option<u32> {
+    number([b'0', b'0', b'0', b'0', b'0', b'0', text[0], text[1]])
+}
+
+/// Fills `text` with the digits of a number, from the last one on.
+fn write_hex(text: &mut [u8], mut number: u128) {
+    let (words, _) = text.as_chunks_mut::<8>();
+    for word in words.iter_mut().rev() {
+        #[expect(clippy::cast_possible_truncation, reason = "32 bits at a time")]
+        let low = number as u32;
+        *word = digits(low);
+        number >>= 32;
     }
 }
 
@@ -124,6 +144,8 @@ impl fmt::Debug for Trace {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -135,6 +157,22 @@ mod tests {
         assert_eq!(trace.to_string(), EXAMPLE);
         assert_eq!(trace.header(), EXAMPLE);
         assert_eq!(Trace { sampled: false, ..trace }.header(), EXAMPLE.replace("-01", "-00"));
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_those_of_the_standard_library(value: u32) {
+            prop_assert_eq!(digits(value).to_vec(), format!("{value:08x}").into_bytes());
+            prop_assert_eq!(number(digits(value)), Some(value));
+        }
+
+        #[test]
+        fn one_character_that_is_no_digit_is_found(value: u32, at in 0_usize..8, other: u8) {
+            let mut text = digits(value);
+            text[at] = other;
+            let expected = other.is_ascii_digit() || (b'a'..=b'f').contains(&other);
+            prop_assert_eq!(number(text).is_some(), expected);
+        }
     }
 
     #[test]
