@@ -6,7 +6,10 @@
 //! called. Why not the cheapest of all? Every caller of a mesh would run to the
 //! same instance.
 //!
-//! Three things keep the choice from going wrong. Failures never lower a latency,
+//! Four things keep the choice from going wrong. A latency that surprises counts
+//! when a call that began after it was known confirms it: when the caller itself, or
+//! the machine, has stood still, every call that was in flight looks slow, and all
+//! instances would be left for one that really is. Failures never lower a latency,
 //! or an instance that refuses at once would draw all calls. Scores fade when
 //! nothing is learned, and an instance that was not called for thirty seconds is
 //! called once, or a bad score would never heal. A new instance, and one that
@@ -30,6 +33,8 @@ const DECAY_MILLIS: f32 = 10_000.0;
 const DEFAULT_MICROS: f32 = 1_000_000.0;
 /// Latencies below this are told apart by calls in flight only.
 const FLOOR_MICROS: f32 = 50.0;
+/// More than so many times what is known is a surprise; less is how latencies vary.
+const SURPRISE: f32 = 2.0;
 /// What one outcome moves the share of failures: a single failure is no reason
 /// to leave an instance, a series is.
 const FAILURE_WEIGHT: f32 = 1.0 / 16.0;
@@ -47,7 +52,7 @@ const RAMP_FROM: f32 = 0.1;
 /// An instance that never answered has had its time after this long.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What calls have shown of one instance, in three words.
+/// What calls have shown of one instance, in four words.
 #[derive(Debug)]
 pub(crate) struct Score {
     /// Microseconds; negative while it is the default.
@@ -55,6 +60,8 @@ pub(crate) struct Score {
     /// From 0 to 1.
     failures: Fading,
     picked: AtomicU64,
+    /// When a latency surprised that is still to be confirmed.
+    surprised: AtomicU64,
 }
 
 impl Score {
@@ -63,6 +70,7 @@ impl Score {
             latency: Fading::new(-DEFAULT_MICROS, now),
             failures: Fading::new(0.0, now),
             picked: AtomicU64::new(Tick::NEVER.millis()),
+            surprised: AtomicU64::new(Tick::NEVER.millis()),
         }
     }
 
@@ -74,7 +82,7 @@ impl Score {
     /// The instance has done its work. `took` is `None` when how long it took was
     /// its caller's doing.
     pub(crate) fn served(&self, took: Option<Duration>, now: Tick) {
-        if let Some(took) = took.map(micros) {
+        if let Some(took) = took.filter(|took| self.believes(*took, now)).map(micros) {
             self.latency.update(now, |known, weight| {
                 let fallen = took + (known - took) * weight;
                 Some(if known < 0.0 || took >= known { took } else { fallen })
@@ -89,8 +97,33 @@ impl Score {
     /// The instance takes at least so long: a call was given up, or refused
     /// before any work, which says nothing good of its speed.
     pub(crate) fn at_least(&self, took: Duration, now: Tick) {
-        let took = micros(took);
-        self.latency.update(now, |known, _| (known >= 0.0 && took > known).then_some(took));
+        let known = self.latency.last();
+        if known >= 0.0 && micros(took) > known && self.believes(took, now) {
+            let took = micros(took);
+            self.latency.update(now, |known, _| (took > known).then_some(took));
+        }
+    }
+
+    /// Whether a latency counts. Two that surprise say nothing together when both
+    /// calls were in flight at the same time: they may have met the same stall.
+    fn believes(&self, took: Duration, now: Tick) -> bool {
+        let known = self.latency.last();
+        let before = self.surprised.load(Relaxed);
+        let never = Tick::NEVER.millis();
+        let surprises = known >= 0.0 && micros(took) > SURPRISE * known.max(FLOOR_MICROS);
+        let lasted = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let confirms = before != never && now.millis().saturating_sub(lasted) > before;
+        let next = match (surprises, confirms) {
+            (true, false) if before == never => now.millis(),
+            (true, false) => before,
+            _ => never,
+        };
+        // Mostly nothing changes: a store for each call would pull the line from
+        // other cores.
+        if next != before {
+            self.surprised.store(next, Relaxed);
+        }
+        !surprises || confirms
     }
 
     /// The instance has failed, or has too much to do.
@@ -367,10 +400,37 @@ mod tests {
     fn a_rise_is_believed_at_once_and_a_fall_slowly() {
         let score = Score::new(at(1));
         score.served(Some(10 * MILLI), at(10));
-        score.served(Some(100 * MILLI), at(20));
-        assert!(score.cost(0.0, at(20)) > 99_000.0);
-        score.served(Some(10 * MILLI), at(1_020));
-        assert!(score.cost(0.0, at(1_020)) > 90_000.0, "a second is a tenth of the decay");
+        score.served(Some(100 * MILLI), at(120));
+        score.served(Some(100 * MILLI), at(221));
+        assert!(score.cost(0.0, at(221)) > 99_000.0);
+        score.served(Some(10 * MILLI), at(1_221));
+        assert!(score.cost(0.0, at(1_221)) > 90_000.0, "a second is a tenth of the decay");
+    }
+
+    #[test]
+    fn a_surprise_counts_when_a_later_call_confirms_it() {
+        let score = Score::new(at(1));
+        let slow = |millis| score.served(Some(100 * MILLI), at(millis));
+        let is_slow = |millis| score.cost(0.0, at(millis)) > 50_000.0;
+        score.served(Some(10 * MILLI), at(10));
+        slow(200);
+        // They were in flight together, so that one stall may have held up both.
+        slow(250);
+        slow(300);
+        assert!(!is_slow(300));
+        slow(301);
+        assert!(is_slow(301));
+    }
+
+    #[test]
+    fn a_quick_answer_takes_a_surprise_back() {
+        let score = Score::new(at(1));
+        score.served(Some(10 * MILLI), at(10));
+        for round in 1..20 {
+            score.served(Some(100 * MILLI), at(round * 200));
+            score.served(Some(10 * MILLI), at(round * 200 + 50));
+        }
+        assert!(score.cost(0.0, at(3_850)) < 11_000.0);
     }
 
     #[test]
@@ -395,8 +455,9 @@ mod tests {
             score.at_least(MILLI / 10, at(10));
         }
         assert!((score.cost(0.0, at(10)) - before).abs() < 1.0);
-        score.at_least(50 * MILLI, at(10));
-        assert!(score.cost(0.0, at(10)) > 49_000.0, "it takes that long at least");
+        score.at_least(50 * MILLI, at(60));
+        score.at_least(50 * MILLI, at(111));
+        assert!(score.cost(0.0, at(111)) > 49_000.0, "it takes that long at least");
     }
 
     #[test]

@@ -62,6 +62,22 @@ impl System {
         self.servers.iter().map(|server| f64::from(server.calls) / f64::from(all)).collect()
     }
 
+    /// The whole machine stands still, as one does whose processor is taken away:
+    /// what was to end ends late, and what was to be called is called then.
+    fn stall(&mut self, millis: u64, calls: u32) {
+        let until = self.now + millis;
+        let late = |Reverse((when, which, took)): Reverse<(u64, usize, u64)>| {
+            let when_now = when.max(until);
+            Reverse((when_now, which, took + when_now - when))
+        };
+        self.ends = self.ends.drain().map(late).collect();
+        self.now = until;
+        self.end_calls();
+        for _ in 0..millis * u64::from(calls) {
+            self.call();
+        }
+    }
+
     fn end_calls(&mut self) {
         while let Some(Reverse((when, which, took))) = self.ends.peek().copied() {
             if when > self.now {
@@ -127,6 +143,33 @@ fn an_instance_ten_times_slower_is_avoided() {
         assert!(share < most, "{share} of {count} instances");
         assert!(share > 0.0, "it is tried");
     }
+}
+
+#[test]
+fn stalls_of_the_machine_do_not_send_calls_to_a_slow_instance() {
+    for lasts in [30, 60, 100, 200] {
+        let mut system = System::of((0..5).map(|_| Server::new(5)).collect());
+        system.servers[0].millis = 50;
+        system.run(20_000, 1);
+        let mut slow = 0.0;
+        for _ in 0..20 {
+            system.stall(lasts, 1);
+            slow += system.run(1_000, 1)[0] / 20.0;
+        }
+        assert!(slow < 0.004, "{slow} after stalls of {lasts} ms");
+    }
+}
+
+#[test]
+fn an_instance_that_becomes_slow_loses_its_calls_at_once() {
+    let mut system = System::of((0..5).map(|_| Server::new(5)).collect());
+    system.run(20_000, 1);
+    system.servers[0].millis = 50;
+    // Its first calls must come back before it can be known.
+    let share = system.run(200, 1)[0];
+    assert!(share < 0.05, "{share} of 200 calls");
+    let share = system.run(1_000, 1)[0];
+    assert!(share < 0.002, "{share} of the next thousand");
 }
 
 #[test]

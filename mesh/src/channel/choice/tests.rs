@@ -253,9 +253,9 @@ fn a_zone_that_has_become_slow_or_fails_is_left() {
 fn streams_go_where_the_fewest_are_and_calls_do_not_mind_them() {
     for count in [1, 2, 3, 50] {
         let (fakes, mut random) = (fakes(count), seeded(9));
-        answered(&fakes, 10);
         // The first is slow, which is nothing to a stream.
         fakes[0].standing.score.served(Some(std::time::Duration::from_secs(5)), now());
+        answered(&fakes, 10);
         let (choice, ask) = (even(&fakes), Ask::new(None, Shape::ServerStream));
         for _ in 0..20 * count {
             let picked = pick(&choice, &ask, &mut random).unwrap();
