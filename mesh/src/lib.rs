@@ -19,6 +19,7 @@ mod criticality;
 pub mod deadline;
 pub mod drain;
 pub mod fallback;
+mod gather;
 pub mod identity;
 mod keepalive;
 mod listen;

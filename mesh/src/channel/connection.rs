@@ -17,7 +17,11 @@ use h2::{Ping, client::SendRequest};
 use tokio::sync::{Notify, oneshot};
 
 use super::endpoint::Endpoint;
-use crate::{keepalive, net::Stream};
+use crate::{
+    gather::{Gather, Turns, gather},
+    keepalive,
+    net::Stream,
+};
 
 /// A peer that does not answer a SYN and a ping in this time is as good as dead.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,7 +59,8 @@ impl Connection {
     }
 
     async fn open_patiently(endpoint: &Arc<Endpoint>) -> io::Result<Arc<Self>> {
-        let (send, connection) = handshake(endpoint.stream().await?).await?;
+        let (stream, turns) = gather(endpoint.stream().await?);
+        let (send, connection) = handshake(stream).await?;
         let (user, unused) = oneshot::channel();
         let opened = Arc::new(Self {
             send: send.clone(),
@@ -69,6 +74,7 @@ impl Connection {
         // Not held by what drives it, the connection ends when nobody can use it.
         let driver = Driver {
             connection,
+            turns,
             probe: Some(Probe { send, unused }),
             driven: Arc::downgrade(&opened),
         };
@@ -108,8 +114,8 @@ impl Connection {
 
 /// Speaks HTTP/2 on a stream.
 async fn handshake(
-    stream: Stream,
-) -> io::Result<(SendRequest<Bytes>, h2::client::Connection<Stream>)> {
+    stream: Gather<Stream>,
+) -> io::Result<(SendRequest<Bytes>, h2::client::Connection<Gather<Stream>>)> {
     h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -122,7 +128,8 @@ async fn handshake(
 
 /// Drives a connection to its end.
 struct Driver {
-    connection: h2::client::Connection<Stream>,
+    connection: h2::client::Connection<Gather<Stream>>,
+    turns: Turns<Stream>,
     probe: Option<Probe>,
     driven: Weak<Connection>,
 }
@@ -166,7 +173,7 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        let polled = Pin::new(&mut self.connection).poll(cx);
+        let polled = self.turns.poll(cx, |cx| Pin::new(&mut self.connection).poll(cx));
         let Some(probe) = self.probe.as_mut().filter(|_| polled.is_pending()) else {
             return polled;
         };

@@ -22,17 +22,23 @@ use super::{
         SEND_BUFFER, STREAM_WINDOW,
     },
 };
-use crate::{keepalive, net::Stream};
+use crate::{
+    gather::{Gather, Turns, gather},
+    keepalive,
+    net::Stream,
+};
 
-type Connection = server::Connection<Guard<Stream>, Bytes>;
+type Watched = Guard<Stream>;
+type Connection = server::Connection<Gather<Watched>, Bytes>;
 
 /// Serves a connection until its peer leaves, it is too old, or the process
 /// drains; then until its last call has ended or, on an old connection, has had
 /// the time that it is given.
 pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr) {
     let mut drain = shared.draining.subscribe();
+    let (watched, turns) = gather(Guard::new(stream, shared.limits.min_ping_interval));
     let handshake = tokio::select! {
-        handshake = timeout(HANDSHAKE_TIMEOUT, handshake(&shared, stream)) => handshake,
+        handshake = timeout(HANDSHAKE_TIMEOUT, handshake(&shared, watched)) => handshake,
         // Nobody waits for a call on it yet.
         () = drained(&mut drain) => return,
     };
@@ -54,7 +60,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr)
         tokio::select! {
             // While calls come in, nothing else is looked at, and no lot is drawn.
             biased;
-            ended = poll_fn(|cx| turn.poll(&mut connection, cx)) => {
+            ended = poll_fn(|cx| turns.poll(cx, |cx| turn.poll(&mut connection, cx))) => {
                 if let Err(error) = ended {
                     tracing::debug!(%peer, %error, "a connection failed");
                 }
@@ -63,7 +69,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr)
             () = &mut alive => return tracing::debug!(%peer, "a peer no longer answers pings"),
             () = unconstrained(age.as_mut()) => {
                 if leaving {
-                    return cut(connection, peer).await;
+                    return cut(connection, &turns, peer).await;
                 }
                 leaving = true;
                 connection.graceful_shutdown();
@@ -83,15 +89,15 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr)
 }
 
 /// Ends a connection whose calls have had their time.
-async fn cut(mut connection: Connection, peer: SocketAddr) {
+async fn cut(mut connection: Connection, turns: &Turns<Watched>, peer: SocketAddr) {
     tracing::info!(%peer, "calls on a connection that is too old were cut");
     connection.abrupt_shutdown(Reason::NO_ERROR);
-    let closed = poll_fn(|cx| connection.poll_closed(cx));
+    let closed = poll_fn(|cx| turns.poll(cx, |cx| connection.poll_closed(cx)));
     // A peer that does not read is not waited for.
     let _ = timeout(LAST_WORDS, closed).await;
 }
 
-async fn handshake(shared: &Shared, stream: Stream) -> Result<Connection, h2::Error> {
+async fn handshake(shared: &Shared, stream: Gather<Watched>) -> Result<Connection, h2::Error> {
     server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -100,7 +106,7 @@ async fn handshake(shared: &Shared, stream: Stream) -> Result<Connection, h2::Er
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .data_frame_budget(FRAMING_BUDGET)
-        .handshake(Guard::new(stream, shared.limits.min_ping_interval))
+        .handshake(stream)
         .await
 }
 
