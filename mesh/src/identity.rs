@@ -9,6 +9,7 @@ pub mod key;
 pub mod process;
 pub mod token;
 pub mod verifier;
+mod wall;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

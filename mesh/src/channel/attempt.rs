@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::{
+    Shared,
     attempts::Attempts,
     failure::{Failure, Sent},
     payload::Payload,
@@ -73,7 +74,8 @@ impl Attempts {
         previous: u32,
     ) -> Result<Opened, Failure> {
         let mut told = self.tell(previous);
-        let picked = self.shared().pool.pick(&self.ask, &self.shared().bulkhead).await;
+        let Shared { pool, bulkhead, .. } = self.shared();
+        let picked = pool.pick(&self.ask, bulkhead, told.began()).await;
         let permit = picked.map_err(|why| told.failed(self.unpicked(why)))?;
         self.ask.avoid.add(permit.instance());
         let mut sender = permit.connection.sender();

@@ -185,7 +185,7 @@ impl Call {
         let max = shared.common.max_message_bytes;
         let (key, keyed) = key::of(method, &headers, max);
         let context = Context { shared, carried, handled };
-        let (head, unpacks) = Head::new(headers, path, context);
+        let (head, unpacks) = Head::new(headers, path, context, now);
         let ask = Ask { key, ..Ask::new(deadline, shape) };
         let attempts =
             Attempts { head, ask, keyed, repeatable, below_repetition, retry, hedged, told };

@@ -9,6 +9,7 @@ use http::{
     uri::{self, PathAndQuery, Scheme},
 };
 
+use tokio::time::Instant;
 use tonic::Code;
 
 use super::{Carried, Shared};
@@ -47,16 +48,17 @@ pub(super) struct Context {
 }
 
 impl Head {
-    /// Of a call with this metadata; besides it, whether the channel unpacks the
-    /// answer.
+    /// Of a call with this metadata that begins now; besides it, whether the channel
+    /// unpacks the answer.
     pub(super) fn new(
         mut headers: HeaderMap,
         path: PathAndQuery,
         context: Context,
+        now: Instant,
     ) -> (Self, bool) {
         let own = (!usual(&headers)).then(|| Box::new(headers.clone()));
         let unpacks = compression::accept(&mut headers);
-        context.describe(&mut headers);
+        context.describe(&mut headers, now);
         let mut uri = uri::Parts::default();
         uri.scheme = Some(Scheme::HTTP);
         uri.authority = Some(context.shared.authority.clone());
@@ -121,7 +123,7 @@ impl Head {
             HeaderMap::from_iter([(header::TE, TRAILERS), (header::CONTENT_TYPE, GRPC)])
         });
         compression::accept(&mut headers);
-        self.context.describe(&mut headers);
+        self.context.describe(&mut headers, Instant::now());
         headers
     }
 }
@@ -135,7 +137,7 @@ fn usual(headers: &HeaderMap) -> bool {
 
 impl Context {
     /// Adds what a call carries beside its own metadata.
-    fn describe(&self, headers: &mut HeaderMap) {
+    fn describe(&self, headers: &mut HeaderMap, now: Instant) {
         let Self { shared, carried, handled, .. } = self;
         let inherited = handled.as_ref().and_then(|call| call.authorization.as_ref());
         if let Some(token) = carried.authorization.as_ref().or(inherited) {
@@ -162,7 +164,7 @@ impl Context {
         // sides make the map of headers twice as large.
         if !carried.outsider {
             match &shared.common.prover {
-                Some(prover) => headers.entry(process::HEADER).or_insert_with(|| prover.proof()),
+                Some(prover) => headers.entry(process::HEADER).or_insert_with(|| prover.proof(now)),
                 None => headers.entry(header::USER_AGENT).or_insert(USER_AGENT),
             };
         }

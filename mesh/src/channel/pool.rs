@@ -70,12 +70,17 @@ impl Pool {
         Self { rotation, task }
     }
 
-    /// An instance to call. Waits for one up to two seconds, since a call that has
+    /// An instance to call `now`. Waits for one up to two seconds, since a call that has
     /// not left loses nothing by waiting; but, when attempts to connect have failed,
     /// never to the end of its deadline, since "nobody is there" tells its caller
     /// more than "too late".
-    pub(crate) async fn pick(&self, ask: &Ask, bulkhead: &Bulkhead) -> Result<Permit, Unpicked> {
-        match self.rotation.pick(ask) {
+    pub(crate) async fn pick(
+        &self,
+        ask: &Ask,
+        bulkhead: &Bulkhead,
+        now: Instant,
+    ) -> Result<Permit, Unpicked> {
+        match self.rotation.pick(ask, now) {
             Some(permit) => Ok(permit),
             // Boxed, since it is rare and would make every call's future larger.
             None => Box::pin(self.wait_for(ask, bulkhead)).await,
@@ -110,7 +115,7 @@ impl Pool {
             // Registered before the look, so that no change is missed between.
             let mut changed = pin!(self.rotation.changed.notified());
             changed.as_mut().enable();
-            if let Some(permit) = self.rotation.pick(ask) {
+            if let Some(permit) = self.rotation.pick(ask, Instant::now()) {
                 return permit;
             }
             changed.await;

@@ -114,6 +114,11 @@ impl Attempt {
         }
     }
 
+    /// When it began.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// What the server is told.
     pub(super) fn place(&self) -> Trace {
         self.place

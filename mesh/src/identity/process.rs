@@ -15,9 +15,10 @@ use arc_swap::ArcSwapOption;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderName, HeaderValue};
 use ring::hmac;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::{cache::Cache, unix_now};
+use super::{cache::Cache, wall::Wall};
 use crate::status;
 
 /// The header that carries a proof. An edge removes it from what comes from
@@ -85,6 +86,7 @@ impl From<ProofError> for Status {
 pub struct MeshKey {
     key: hmac::Key,
     verified: Cache<Arc<str>>,
+    wall: Wall,
 }
 
 impl MeshKey {
@@ -115,6 +117,7 @@ impl MeshKey {
         Ok(Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
             verified: Cache::new(REMEMBERED_PROOFS),
+            wall: Wall::new(),
         })
     }
 
@@ -132,6 +135,18 @@ impl MeshKey {
         proof.push('.');
         URL_SAFE_NO_PAD.encode_string(mac, &mut proof);
         HeaderValue::try_from(proof).expect("letters, digits, dots, - and _")
+    }
+
+    /// The name that a proof proves at this moment.
+    ///
+    /// # Errors
+    /// See [`ProofError`].
+    pub(crate) fn verify_now(
+        &self,
+        proof: &HeaderValue,
+        now: Instant,
+    ) -> Result<Arc<str>, ProofError> {
+        self.verify(proof, self.wall.second(now))
     }
 
     /// The name that a proof proves at `now` (seconds since 1970).
@@ -194,10 +209,10 @@ impl Prover {
         Self { key, name, minted: ArcSwapOption::empty() }
     }
 
-    /// A proof that is good for one to two minutes.
+    /// A proof that is good for one to two minutes from this moment.
     #[must_use]
-    pub fn proof(&self) -> HeaderValue {
-        self.proof_at(unix_now())
+    pub fn proof(&self, now: Instant) -> HeaderValue {
+        self.proof_at(self.key.wall.second(now))
     }
 
     fn proof_at(&self, now: u64) -> HeaderValue {

@@ -34,7 +34,7 @@ pub(super) async fn admit(
     now: Instant,
 ) -> Result<Arc<Call>, Status> {
     let deadline = deadline_of(method, head)?.map(|timeout| now + timeout);
-    let (caller, token) = authenticate(shared, head, headers).await?;
+    let (caller, token) = authenticate(shared, head, headers, now).await?;
     if let Some(method) = method {
         access::admit(&method.access, &caller, token.as_ref())?;
     }
@@ -79,9 +79,10 @@ async fn authenticate(
     shared: &Shared,
     head: &Head,
     headers: &HeaderMap,
+    now: Instant,
 ) -> Result<(Caller, Option<TokenError>), Status> {
     let service = match (&head.proof, &shared.mesh_key) {
-        (Some(proof), Some(key)) => Some(key.verify(proof, identity::unix_now())?),
+        (Some(proof), Some(key)) => Some(key.verify_now(proof, now)?),
         _ => None,
     };
     // Which of several tokens counts is for `bearer` to say.

@@ -53,7 +53,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, peer: SocketAddr)
     let mut drained = pin!(unconstrained(drained(&mut drain)));
     let mut alive = pin!(unconstrained(keepalive::until_dead(ping)));
     let mut age = pin!(sleep_until(old_age(shared.limits.max_connection_age)));
-    let begin = |(request, respond)| handle::call(shared.clone(), peer, request, respond);
+    let begin = |(request, respond), now| handle::call(shared.clone(), peer, request, respond, now);
     let mut turn = Turn::new(begin);
     let (mut leaving, mut drains) = (false, false);
     loop {

@@ -2,9 +2,10 @@
 //! surrounds it, and how its answer is sent.
 
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     panic::AssertUnwindSafe,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -41,20 +42,23 @@ use crate::{
     workers,
 };
 
-/// Serves a call from its first header to its last trailer.
+/// Serves a call from its first header, which is there `now`, to its last trailer,
+/// and tells when that was sent.
 pub(super) async fn call(
     shared: Arc<Shared>,
     peer: SocketAddr,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
-) {
-    let Some((mut work, span)) = Work::begin(&shared, peer, request, respond) else {
-        return;
+    now: Instant,
+) -> Instant {
+    let Some((mut work, span)) = Work::begin(&shared, peer, request, respond, now) else {
+        return now;
     };
 
     // The span surrounds the handler even when nobody records it: its own spans
     // would otherwise be children of the connection's.
     work.serve().instrument(span).await;
+    work.outcome.ended(Instant::now)
 }
 
 /// A call at work. What its steps share stands here and not in their futures,
@@ -85,6 +89,7 @@ impl<'a> Work<'a> {
         peer: SocketAddr,
         request: Request<RecvStream>,
         mut respond: SendResponse<Bytes>,
+        started: Instant,
     ) -> Option<(Self, Span)> {
         let head = Head::of(request.headers());
         if let Some(refusal) = not_grpc(&head, request.method()) {
@@ -92,7 +97,6 @@ impl<'a> Work<'a> {
             let _ = respond.send_response(refusal, true);
             return None;
         }
-        let started = Instant::now();
         let path = request.uri().path();
         let route = shared.routes.route(path);
         let (span, place) = span::serving(path, head.parent, shared.trace_ratio);
@@ -151,11 +155,13 @@ impl<'a> Work<'a> {
     async fn answer(&mut self, terms: Terms) {
         let mut expiry = Expiry { deadline: terms.deadline, shared: self.shared, timer: None };
         let body = self.request.as_mut().expect("no handler has it yet").body_mut();
+        // To verify a user's token may take its time; nothing else has so far.
+        let began = if self.head.authorization { Instant::now() } else { self.started };
         let place = tokio::select! {
             biased;
-            place = place(self.shared, self.route.method, terms.class, body) => place,
+            place = place(self.shared, self.route.method, terms.class, body, began) => place,
             status = &mut expiry => Err(status),
-            _ = std::future::poll_fn(|cx| self.respond.poll_reset(cx)) => return,
+            _ = poll_fn(|cx| self.respond.poll_reset(cx)) => return,
         };
         let place = match place {
             Ok(place) => place,
@@ -169,7 +175,7 @@ impl<'a> Work<'a> {
             biased;
             response = AssertUnwindSafe(held(self.route.method, handler)).catch_unwind() => response,
             status = &mut expiry => return self.refuse(&status),
-            _ = std::future::poll_fn(|cx| self.respond.poll_reset(cx)) => return,
+            _ = poll_fn(|cx| self.respond.poll_reset(cx)) => return,
         };
         let response = match response {
             Ok(Ok(response)) => response,
@@ -183,7 +189,7 @@ impl<'a> Work<'a> {
         let ends = body.is_end_stream();
         // Before messages there is no status.
         let refusal = if ends { code_of(&head.headers) } else { None };
-        let _place = place.answered(refusal.is_none_or(|code| code == Code::Ok));
+        let well = refusal.is_none_or(|code| code == Code::Ok);
         if ends {
             shorten(&mut head.headers);
         }
@@ -195,13 +201,28 @@ impl<'a> Work<'a> {
             return;
         };
         if ends {
+            let _place = place.answered(well, self.outcome.ended(Instant::now));
             return self.outcome.decide(refusal.unwrap_or(Code::Unknown));
         }
-        let sent = tokio::select! {
-            biased;
-            sent = AssertUnwindSafe(send(body, &mut stream, &mut self.outcome.sent)).catch_unwind() => sent,
-            status = &mut expiry => Ok(Err(Unsent::Late(status))),
+        let (sent, at_once) = {
+            let sending = AssertUnwindSafe(send(body, &mut stream, &mut self.outcome.sent));
+            let mut sending = pin!(sending.catch_unwind());
+            // Most answers leave at once: then work and call end at the same moment.
+            let sent = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
+            let now = Instant::now();
+            let _place = place.answered(well, now);
+            match sent {
+                Poll::Ready(sent) => (sent, Some(now)),
+                Poll::Pending => tokio::select! {
+                    biased;
+                    sent = sending => (sent, None),
+                    status = &mut expiry => (Ok(Err(Unsent::Late(status))), None),
+                },
+            }
         };
+        if let Some(now) = at_once {
+            self.outcome.ended(|| now);
+        }
         match sent {
             Ok(Ok(code)) => self.outcome.decide(code),
             Ok(Err(Unsent::Gone)) => {}
@@ -216,26 +237,31 @@ fn held(
     method: Option<&Arc<Method>>,
     mut handler: Answer,
 ) -> impl Future<Output = <Answer as Future>::Output> {
-    std::future::poll_fn(move |cx| {
+    poll_fn(move |cx| {
         let _holding = workers::hold(method);
         handler.poll_unpin(cx)
     })
 }
 
-/// A place among the calls at work, once the request is there.
+/// A place among the calls at work, once the request of a call that began `now` is
+/// there.
 async fn place<'a>(
     shared: &'a Shared,
     method: Option<&'a Arc<Method>>,
     class: Criticality,
     body: &mut RequestBody,
+    mut now: Instant,
 ) -> Result<Place<'a>, Status> {
     let Some(overload) = &shared.overload else {
         return Ok(Place::Free);
     };
     if method.is_some_and(|method| !method.client_streaming) {
-        body.arrive().await?;
+        let waited = body.arrive().await?;
+        if waited {
+            now = Instant::now();
+        }
     }
-    overload.enter(method, class).await
+    overload.enter(method, class, now).await
 }
 
 /// Completes when a call has lasted long enough, with the status that ends it:
@@ -304,7 +330,7 @@ struct Panic(String);
 mod tests {
     use super::*;
 
-    fn size_of_task<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+    fn size_of_task<A, B, C, D, E, F>(_: fn(A, B, C, D, E) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -73,6 +73,7 @@ pub(super) struct Outcome<'a> {
     place: Trace,
     started: Instant,
     code: Option<Code>,
+    ended: Option<Instant>,
     _in_flight: InFlight<'a>,
 }
 
@@ -101,6 +102,7 @@ impl<'a> Outcome<'a> {
             place,
             started,
             code: None,
+            ended: None,
             _in_flight,
         }
     }
@@ -108,6 +110,11 @@ impl<'a> Outcome<'a> {
     /// The first decision stands.
     pub(super) fn decide(&mut self, code: Code) {
         self.code.get_or_insert(code);
+    }
+
+    /// When the call has ended: at the first moment that this is told or asked.
+    pub(super) fn ended(&mut self, now: impl FnOnce() -> Instant) -> Instant {
+        *self.ended.get_or_insert_with(now)
     }
 
     fn received(&self) -> u64 {
@@ -136,7 +143,7 @@ impl<'a> Outcome<'a> {
 impl Drop for Outcome<'_> {
     fn drop(&mut self) {
         let code = self.code.unwrap_or(Code::Cancelled);
-        let took = self.started.elapsed();
+        let took = self.ended(Instant::now).saturating_duration_since(self.started);
         let metrics = self.method.map_or(&OTHER, |method| &method.served);
         let recorded = (!self.span.is_none()).then_some(self.place);
         metrics.finish_served(code, took, self.sent.bytes(), self.received(), recorded);

@@ -91,7 +91,7 @@ impl Overload {
         config.on.then(|| Arc::new(overload()))
     }
 
-    /// A place for a call: at once, or after waiting.
+    /// A place for a call that came `now`: at once, or after waiting.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED with reason OVERLOADED, and when to come back.
@@ -102,6 +102,7 @@ impl Overload {
         &'a self,
         method: Option<&'a Arc<Method>>,
         class: Criticality,
+        now: Instant,
     ) -> Result<Place<'a>, Status> {
         let Some(method) = method.filter(|method| counts(method)) else {
             return Ok(Place::Free);
@@ -113,10 +114,14 @@ impl Overload {
             };
         }
         // Waiting is rare and its future large: every call would carry it.
-        if !self.take(0) && !Box::pin(self.wait(class)).await {
+        let started = if self.take(0) {
+            now
+        } else if Box::pin(self.wait(class)).await {
+            Instant::now()
+        } else {
             return Err(self.refusal(class));
-        }
-        Ok(Place::Call(Call { overload: self, method, started: Instant::now(), well: false }))
+        };
+        Ok(Place::Call(Call { overload: self, method, started, well: None }))
     }
 
     /// Takes a place if there is room and nobody waits but `WAITING` in `state`
@@ -288,12 +293,12 @@ pub(crate) enum Place<'a> {
 }
 
 impl Place<'_> {
-    /// The handler has answered. A call gives its place back, so that a slow
+    /// The handler has answered by now. A call gives its place back, so that a slow
     /// reader of its answer holds none; a stream goes on.
-    pub(crate) fn answered(self, well: bool) -> Self {
+    pub(crate) fn answered(self, well: bool, now: Instant) -> Self {
         match self {
             Self::Call(mut call) => {
-                call.well = well;
+                call.well = well.then_some(now);
                 Self::Free
             }
             other => other,
@@ -307,23 +312,24 @@ pub(crate) struct Call<'a> {
     overload: &'a Overload,
     method: &'a Method,
     started: Instant,
-    well: bool,
+    /// When it ended well.
+    well: Option<Instant>,
 }
 
 impl Drop for Call<'_> {
     /// A call that did not end well, or was dropped, says little: a refusal is
     /// quick. But one that had already lasted longer than usual was slow.
     fn drop(&mut self) {
-        let now = Instant::now();
-        let took = now - self.started;
+        let now = self.well.unwrap_or_else(Instant::now);
+        let took = now.saturating_duration_since(self.started);
         let usual = &self.method.usual;
         let slowdown = usual.slowdown(took);
         let at_once = self.overload.give();
-        if self.well {
+        if self.well.is_some() {
             let hurried = at_once * 2 > self.overload.limit.load(Relaxed);
             usual.learn(took, hurried);
         }
-        if self.well || slowdown > 1.0 {
+        if self.well.is_some() || slowdown > 1.0 {
             self.overload.learn(slowdown, at_once, now);
         }
     }

@@ -67,11 +67,16 @@ impl RequestBody {
 
     /// Waits until the request has come as a whole, or has become larger than a
     /// message may be, so that who sends slowly holds no place among the calls
-    /// at work. Nothing is unpacked.
-    pub(crate) async fn arrive(&mut self) -> Result<(), Status> {
-        let mut bytes = 0;
+    /// at work. Nothing is unpacked. Tells whether it had to wait.
+    pub(crate) async fn arrive(&mut self) -> Result<bool, Status> {
+        let (mut bytes, mut waited) = (0, false);
         while bytes <= self.max_message && !self.stream.is_end_stream() {
-            let Some(chunk) = std::future::poll_fn(|cx| self.poll_chunk(cx)).await else {
+            let chunk = std::future::poll_fn(|cx| {
+                let chunk = self.poll_chunk(cx);
+                waited |= chunk.is_pending();
+                chunk
+            });
+            let Some(chunk) = chunk.await else {
                 break;
             };
             let chunk = chunk?;
@@ -82,7 +87,7 @@ impl RequestBody {
                 Some(_) => self.arrived_later.push_back(chunk),
             }
         }
-        Ok(())
+        Ok(waited)
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {

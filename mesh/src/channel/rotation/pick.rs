@@ -16,9 +16,8 @@ impl Rotation {
     /// An instance with a usable connection, if there is one: not of those whom
     /// the call has tried, if there is another. Cancelling the call, that is
     /// dropping the permit, gives everything back.
-    pub(crate) fn pick(&self, ask: &Ask) -> Option<Permit> {
+    pub(crate) fn pick(&self, ask: &Ask, now: Instant) -> Option<Permit> {
         let snapshot = self.snapshot.load();
-        let now = Instant::now();
         let tried = |endpoint: &Endpoint| ask.avoid.contains(endpoint.standing.number);
         let probe = |endpoint| self.probe(endpoint, ask, now);
         let mut fresh = snapshot.ejected.iter().filter(|endpoint| !tried(endpoint));

@@ -13,7 +13,10 @@ use std::{
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use http::Request;
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    time::Instant,
+};
 
 use super::Connection;
 
@@ -26,7 +29,8 @@ type Call = (Request<RecvStream>, SendResponse<Bytes>);
 
 /// The calls of a connection, before any of them waits.
 pub(super) struct Turn<B, F, C = Call> {
-    /// Makes the future that serves a call.
+    /// Makes the future that serves a call from this moment, and tells when that has
+    /// ended.
     begin: B,
     came: Vec<C>,
     /// Where calls are worked on, one after the other. A call that waits takes it
@@ -36,7 +40,7 @@ pub(super) struct Turn<B, F, C = Call> {
     shares: bool,
 }
 
-impl<B: Fn(Call) -> F, F: Future<Output = ()> + Send + 'static> Turn<B, F> {
+impl<B: Fn(Call, Instant) -> F, F: Future<Output = Instant> + Send + 'static> Turn<B, F> {
     /// Serves calls until the connection has ended.
     pub(super) fn poll(
         &mut self,
@@ -71,7 +75,7 @@ impl<B: Fn(Call) -> F, F: Future<Output = ()> + Send + 'static> Turn<B, F> {
     }
 }
 
-impl<C, B: Fn(C) -> F, F: Future<Output = ()> + Send + 'static> Turn<B, F, C> {
+impl<C, B: Fn(C, Instant) -> F, F: Future<Output = Instant> + Send + 'static> Turn<B, F, C> {
     /// Of a connection on this runtime.
     pub(super) fn new(begin: B) -> Self {
         let shares = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
@@ -80,8 +84,10 @@ impl<C, B: Fn(C) -> F, F: Future<Output = ()> + Send + 'static> Turn<B, F, C> {
 
     /// Runs what has come as far as it goes.
     fn serve(&mut self, cx: &mut Context<'_>) {
+        // When one call has ended the next one begins: one look at the clock for both.
+        let mut ended = None;
         for call in self.came.drain(..) {
-            let call = (self.begin)(call);
+            let call = (self.begin)(call, ended.take().unwrap_or_else(Instant::now));
             let mut call = match self.place.take() {
                 Some(mut place) => {
                     place.set(call);
@@ -95,7 +101,10 @@ impl<C, B: Fn(C) -> F, F: Future<Output = ()> + Send + 'static> Turn<B, F, C> {
             }
             // A panic ends its own call, as it would in a task.
             match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
-                Ok(Poll::Ready(())) => self.place = Some(call),
+                Ok(Poll::Ready(at)) => {
+                    ended = Some(at);
+                    self.place = Some(call);
+                }
                 Ok(Poll::Pending) => drop(tokio::spawn(call)),
                 Err(_) => {}
             }
@@ -125,7 +134,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_waits_or_panics_holds_up_no_other() {
         let (ended, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Semaphore::new(0)));
-        let begin = |(number, goes): (u32, Goes)| {
+        let begin = |(number, goes): (u32, Goes), now| {
             let (ended, gate) = (ended.clone(), gate.clone());
             async move {
                 match goes {
@@ -134,6 +143,7 @@ mod tests {
                     Goes::Wrong => panic!("a fault of the mesh itself"),
                 }
                 ended.lock().unwrap().push(number);
+                now
             }
         };
         let mut turn = Turn::new(begin);
@@ -153,9 +163,12 @@ mod tests {
     async fn where_other_threads_could_serve_a_call_it_is_a_task_at_once() {
         let (done, was_done) = tokio::sync::oneshot::channel();
         let done = Mutex::new(Some(done));
-        let mut turn = Turn::new(|()| {
+        let mut turn = Turn::new(|(), now| {
             let done = done.lock().unwrap().take().unwrap();
-            async move { done.send(tokio::task::try_id()).unwrap() }
+            async move {
+                done.send(tokio::task::try_id()).unwrap();
+                now
+            }
         });
         turn.came.push(());
         turn.serve(&mut Context::from_waker(Waker::noop()));

@@ -52,16 +52,18 @@ impl Phase {
 
 async fn call(process: &Process, class: Criticality, work: Duration) -> bool {
     let place = match &process.overload {
-        Some(overload) => match overload.enter(Some(&process.method), class).await {
-            Ok(place) => Some(place),
-            Err(_) => return false,
-        },
+        Some(overload) => {
+            match overload.enter(Some(&process.method), class, Instant::now()).await {
+                Ok(place) => Some(place),
+                Err(_) => return false,
+            }
+        }
         None => None,
     };
     let hand = process.hands.acquire().await.expect("it is never closed");
     tokio::time::sleep(work).await;
     drop(hand);
-    drop(place.map(|place| place.answered(true)));
+    drop(place.map(|place| place.answered(true, Instant::now())));
     true
 }
 

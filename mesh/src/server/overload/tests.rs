@@ -68,9 +68,10 @@ fn shed(status: &Status) -> bool {
 #[tokio::test(start_paused = true)]
 async fn who_finds_no_place_in_time_is_told_when_to_come_back() {
     let (overload, method) = (overload(1), method());
-    let held = overload.enter(Some(&method), Criticality::Sheddable).await.unwrap();
+    let held = overload.enter(Some(&method), Criticality::Sheddable, Instant::now()).await.unwrap();
     let waited = Instant::now();
-    let status = overload.enter(Some(&method), Criticality::Sheddable).await.unwrap_err();
+    let status =
+        overload.enter(Some(&method), Criticality::Sheddable, Instant::now()).await.unwrap_err();
     assert!(shed(&status));
     assert_eq!(waited.elapsed().as_millis() / 10, 10, "one interval of 100 ms");
     drop(held);
@@ -93,13 +94,13 @@ async fn who_finds_no_place_in_time_is_told_when_to_come_back() {
 #[tokio::test(start_paused = true)]
 async fn a_free_place_goes_to_the_highest_class() {
     let (overload, method) = (overload(1), method());
-    let held = overload.enter(Some(&method), Criticality::Sheddable).await.unwrap();
+    let held = overload.enter(Some(&method), Criticality::Sheddable, Instant::now()).await.unwrap();
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut waiting = tokio::task::JoinSet::new();
     for class in Criticality::ALL {
         let (overload, method, order) = (overload.clone(), method.clone(), order.clone());
         waiting.spawn(async move {
-            let _place = overload.enter(Some(&method), class).await.unwrap();
+            let _place = overload.enter(Some(&method), class, Instant::now()).await.unwrap();
             order.lock().unwrap().push(class);
         });
     }
@@ -116,32 +117,39 @@ async fn a_free_place_goes_to_the_highest_class() {
 #[tokio::test(start_paused = true)]
 async fn an_answered_call_gives_its_place_back_and_a_stream_does_not() {
     let (overload, call, stream) = (overload(1), method(), compiled("test.v1", true));
-    let place = overload.enter(Some(&call), Criticality::Critical).await.unwrap();
-    let _answered = place.answered(true);
+    let place = overload.enter(Some(&call), Criticality::Critical, Instant::now()).await.unwrap();
+    let _answered = place.answered(true, Instant::now());
     assert!(is_idle(&overload));
 
-    let place = overload.enter(Some(&stream), Criticality::Critical).await.unwrap();
-    let place = place.answered(true);
+    let place = overload.enter(Some(&stream), Criticality::Critical, Instant::now()).await.unwrap();
+    let place = place.answered(true, Instant::now());
     assert!(is_idle(&overload), "streams are counted apart");
-    let status = overload.enter(Some(&stream), Criticality::Critical).await.unwrap_err();
+    let status =
+        overload.enter(Some(&stream), Criticality::Critical, Instant::now()).await.unwrap_err();
     assert!(shed(&status));
     drop(place);
-    let _again = overload.enter(Some(&stream), Criticality::Critical).await.unwrap();
+    let _again =
+        overload.enter(Some(&stream), Criticality::Critical, Instant::now()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_mesh_itself_serves_is_always_taken() {
     let overload = overload(1);
     let method = method();
-    let _held = overload.enter(Some(&method), Criticality::Critical).await.unwrap();
+    let _held = overload.enter(Some(&method), Criticality::Critical, Instant::now()).await.unwrap();
     for streaming in [false, true] {
         let method = compiled("titan.mesh.v9", streaming);
         for _ in 0..3 {
-            std::mem::forget(overload.enter(Some(&method), Criticality::Sheddable).await.unwrap());
+            std::mem::forget(
+                overload
+                    .enter(Some(&method), Criticality::Sheddable, Instant::now())
+                    .await
+                    .unwrap(),
+            );
         }
     }
     // Health and reflection have no contract here.
-    let _health = overload.enter(None, Criticality::Sheddable).await.unwrap();
+    let _health = overload.enter(None, Criticality::Sheddable, Instant::now()).await.unwrap();
     assert_eq!(overload.at_work(), 1);
 }
 
@@ -155,7 +163,9 @@ async fn calls_that_hang_lower_the_limit_when_they_are_given_up() {
     for _ in 0..20 {
         let mut held = Vec::new();
         while overload.at_work() < overload.limit.load(Relaxed) {
-            held.push(overload.enter(Some(&method), Criticality::Critical).await.unwrap());
+            held.push(
+                overload.enter(Some(&method), Criticality::Critical, Instant::now()).await.unwrap(),
+            );
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(held);
@@ -179,14 +189,14 @@ async fn no_place_is_lost_or_invented_while_callers_come_and_go() {
                 let patience = random.u32(0..6);
                 let place = tokio::select! {
                     biased;
-                    place = overload.enter(Some(&method), class) => place,
+                    place = overload.enter(Some(&method), class, Instant::now()) => place,
                     () = yields(patience) => continue,
                 };
                 if let Ok(place) = place {
                     assert!(at_once.fetch_add(1, AcqRel) < PLACES, "more than there are places");
                     yields(random.u32(0..3)).await;
                     at_once.fetch_sub(1, AcqRel);
-                    let _ = place.answered(random.bool());
+                    let _ = place.answered(random.bool(), Instant::now());
                 }
             }
         });
