@@ -25,15 +25,9 @@ mod upload;
 mod upstream;
 mod validator;
 
-use std::{
-    convert::Infallible,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use mesh::{App, Workers};
@@ -120,8 +114,8 @@ impl Edge {
     ) -> Result<Response<Logged>, Infallible> {
         let (head, body) = request.into_parts();
         let exchange = Exchange::begin(edge.live.get(), turn, head, edge.trace_ratio);
-        let served = caught(pin!(edge.dispatch(&exchange, body))).await;
-        let mut response = served.unwrap_or_else(|()| {
+        let served = AssertUnwindSafe(pin!(edge.dispatch(&exchange, body))).catch_unwind().await;
+        let mut response = served.unwrap_or_else(|_| {
             let failure = Failure::new(Code::Internal, "INTERNAL", "internal error");
             refuse(&exchange, &failure)
         });
@@ -151,15 +145,6 @@ impl Edge {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         self.cors.decorate(exchange.noted.origin.as_ref(), headers);
     }
-}
-
-/// Runs a future to its end, or to its panic, which has told itself.
-async fn caught<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, ()> {
-    std::future::poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-        polled.map_or(Poll::Ready(Err(())), |polled| polled.map(Ok))
-    })
-    .await
 }
 
 fn refuse(exchange: &Exchange, failure: &Failure) -> Response<Sent> {
