@@ -4,6 +4,7 @@ mod home;
 mod location;
 mod migrate;
 mod postgres;
+pub(crate) mod queue;
 mod row;
 mod sqlite;
 mod statement;

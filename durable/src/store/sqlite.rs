@@ -4,11 +4,11 @@
 mod checkpoint;
 mod connect;
 mod group;
-mod queue;
 mod readers;
 mod refusal;
 pub(crate) mod statement;
 mod turn;
+mod wish;
 mod writer;
 
 use std::{path::Path, sync::Arc, time::Duration};

@@ -8,7 +8,6 @@
 
 mod batch;
 mod functions;
-mod queue;
 mod writer;
 
 pub(crate) use batch::Outcome;

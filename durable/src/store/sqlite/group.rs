@@ -19,11 +19,15 @@ use tokio::sync::oneshot;
 use super::{
     checkpoint::Checkpoints,
     connect,
-    queue::{Queue, Wish},
     refusal::Refusal,
     turn::{End, Returned, Turn},
+    wish::Wish,
 };
-use crate::{Error, log::Signal};
+use crate::{
+    Error,
+    log::Signal,
+    store::queue::{Queue, Waits as _},
+};
 
 /// Units of a group: where the commit costs little beside the statements.
 const MAX_UNITS: usize = 256;
@@ -72,8 +76,8 @@ impl Groups {
     }
 
     /// Serves until the store is gone or closed.
-    pub(super) fn run(mut self, mut queue: Queue) {
-        while let Some(first) = queue.next() {
+    pub(super) fn run(mut self, mut queue: Queue<Wish>) {
+        while let Some(first) = queue.blocking_next() {
             if let Some(closed) = self.group(first, &mut queue) {
                 // The file first, then the word of it.
                 drop(self);
@@ -84,7 +88,7 @@ impl Groups {
     }
 
     /// One transaction of SQLite. Answers who wants the writer to end.
-    fn group(&mut self, first: Wish, queue: &mut Queue) -> Option<oneshot::Sender<()>> {
+    fn group(&mut self, first: Wish, queue: &mut Queue<Wish>) -> Option<oneshot::Sender<()>> {
         if let Wish::Close(closed) = first {
             return Some(closed);
         }
@@ -114,7 +118,7 @@ impl Groups {
     fn fill(
         &mut self,
         first: Wish,
-        queue: &mut Queue,
+        queue: &mut Queue<Wish>,
         closed: &mut Option<oneshot::Sender<()>>,
     ) -> Result<(), Lost> {
         let began = Instant::now();
@@ -144,7 +148,7 @@ impl Groups {
     fn lend(
         &mut self,
         answer: oneshot::Sender<Result<Turn, Error>>,
-        queue: &mut Queue,
+        queue: &mut Queue<Wish>,
     ) -> Result<(), Lost> {
         self.begin_unit()?;
         let connection = self.connection.take().expect("it has just been used");
@@ -174,7 +178,7 @@ impl Groups {
         }
     }
 
-    fn wait(&self, queue: &mut Queue) -> Returned {
+    fn wait(&self, queue: &mut Queue<Wish>) -> Returned {
         loop {
             match self.returned.recv_timeout(LOOK) {
                 Ok(returned) => return returned,

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{queue::Wish, writer::Requests};
+use super::{wish::Wish, writer::Requests};
 use crate::Error;
 
 /// The connection, lent by the writer. Whatever becomes of it, the writer gets

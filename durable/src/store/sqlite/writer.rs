@@ -8,10 +8,14 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     connect,
     group::{Groups, Settle},
-    queue::{CAPACITY, Queue, Request, Unit, Wish},
     turn::{LocalTx, gone},
+    wish::{Unit, Wish},
 };
-use crate::{Error, log::Signal};
+use crate::{
+    Error,
+    log::Signal,
+    store::queue::{CAPACITY, Queue, Request},
+};
 
 /// What a unit wrote.
 pub(crate) struct Written<T> {
@@ -22,7 +26,7 @@ pub(crate) struct Written<T> {
 
 /// The way to the writer.
 #[derive(Clone)]
-pub(in crate::store) struct Requests(mpsc::Sender<Request>);
+pub(in crate::store) struct Requests(mpsc::Sender<Request<Wish>>);
 
 pub(crate) struct Writer {
     requests: Requests,

@@ -20,9 +20,15 @@ use tokio::{
 use super::{
     super::Appending,
     batch::{Batch, Known, Outcome, Waiting},
-    queue::{CAPACITY, Queue, Request, Wish},
 };
-use crate::{Error, log::Signal, store::TRUSTED_IDLE};
+use crate::{
+    Error,
+    log::Signal,
+    store::{
+        TRUSTED_IDLE,
+        queue::{CAPACITY, Queue, Request, Waits},
+    },
+};
 
 /// How often it looks after those who wait behind a batch that takes long.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,7 +37,14 @@ const LOOK: Duration = Duration::from_secs(1);
 const GIVE_UP: Duration = Duration::from_secs(35);
 
 /// The way to the task.
-pub(crate) struct Appends(mpsc::Sender<Request>);
+pub(crate) struct Appends(mpsc::Sender<Request<Wish>>);
+
+/// Something that somebody wants of the task.
+enum Wish {
+    Append(Waiting),
+    /// To end, and to say so.
+    Close(oneshot::Sender<()>),
+}
 
 struct Writer {
     pool: PgPool,
@@ -82,7 +95,7 @@ impl Appends {
 }
 
 impl Writer {
-    async fn run(mut self, mut queue: Queue) {
+    async fn run(mut self, mut queue: Queue<Wish>) {
         while let Some(wish) = queue.next().await {
             match wish {
                 Wish::Append(first) => {
@@ -99,7 +112,7 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, batch: Batch, queue: &mut Queue) {
+    async fn write(&mut self, batch: Batch, queue: &mut Queue<Wish>) {
         let began = Instant::now();
         let answered = {
             let Self { pool, connection, known, .. } = self;
@@ -151,14 +164,34 @@ impl Writer {
 }
 
 /// Takes whatever waits already.
-fn gather(first: Waiting, queue: &mut Queue) -> Batch {
+fn gather(first: Waiting, queue: &mut Queue<Wish>) -> Batch {
     let mut batch = Batch::default();
-    let mut next = Some(first);
-    while let Some(waiting) = next {
-        batch.push(waiting);
-        next = queue.next_if(|appending| batch.has_room(appending));
+    batch.push(first);
+    let fits = |batch: &Batch, wish: &Wish| match wish {
+        Wish::Append(waiting) => batch.has_room(&waiting.appending),
+        Wish::Close(_) => false,
+    };
+    while let Some(Wish::Append(next)) = queue.next_if(|wish| fits(&batch, wish)) {
+        batch.push(next);
     }
     batch
+}
+
+impl Waits for Wish {
+    fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Append(waiting) if waiting.answer.is_closed())
+    }
+
+    fn is_patient(&self) -> bool {
+        matches!(self, Self::Close(_))
+    }
+
+    fn refuse(self, error: Error) {
+        match self {
+            Self::Append(waiting) => drop(waiting.answer.send(Err(error))),
+            Self::Close(answer) => drop(answer.send(())),
+        }
+    }
 }
 
 impl Held {
